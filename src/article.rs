@@ -1,0 +1,151 @@
+//! An article, its names, and the moments in its life.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3Default;
+
+/// An article as its sender has it, without its id.
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Article {
+    pub title: String,
+    pub body: String,
+    pub url: String,
+    pub source: String,
+    pub publish_time: Option<Timestamp>,
+    /// A BCP 47 tag, or empty.
+    pub language: String,
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl Article {
+    /// A hash of everything the sender said. Two submissions under one id are the same one sent
+    /// twice exactly if they agree on it.
+    pub fn content_hash(&self) -> u128 {
+        let mut hasher = Xxh3Default::new();
+        let mut add = |field: &str| {
+            hasher.update(&(field.len() as u64).to_le_bytes());
+            hasher.update(field.as_bytes());
+        };
+        for field in [&self.title, &self.body, &self.url, &self.source, &self.language] {
+            add(field);
+        }
+        for (key, value) in &self.attributes {
+            add(key);
+            add(value);
+        }
+        if let Some(time) = self.publish_time {
+            hasher.update(&time.seconds.to_le_bytes());
+            hasher.update(&time.nanos.to_le_bytes());
+        }
+        hasher.digest128()
+    }
+}
+
+/// The name of an article within its collection: 1 to 256 bytes without control characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ArticleId(String);
+
+impl ArticleId {
+    pub const BYTES_MAX: usize = 256;
+
+    pub fn new(id: impl Into<String>) -> Result<Self, &'static str> {
+        let id = id.into();
+        if id.is_empty() {
+            return Err("must not be empty");
+        }
+        if id.len() > Self::BYTES_MAX {
+            return Err("must be at most 256 bytes");
+        }
+        if id.chars().any(char::is_control) {
+            return Err("must not contain control characters");
+        }
+        Ok(ArticleId(id))
+    }
+
+    /// An id for an article whose sender gave it none.
+    pub fn generate() -> Self {
+        ArticleId(uuid::Uuid::now_v7().to_string())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ArticleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The name of a collection; the empty name stands for "default".
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CollectionName(String);
+
+impl CollectionName {
+    pub fn new(name: impl Into<String>) -> Result<Self, &'static str> {
+        let name = name.into();
+        if name.is_empty() { Ok(Self::default()) } else { check_name(name).map(CollectionName) }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The name of a backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupName(String);
+
+impl BackupName {
+    pub fn new(name: impl Into<String>) -> Result<Self, &'static str> {
+        check_name(name.into()).map(BackupName)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Names of ours are 1 to 64 of a-z, 0-9, '-', '_' and '.', a letter or digit first: safe in
+/// addresses and in file names.
+fn check_name(name: String) -> Result<String, &'static str> {
+    let is_plain = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit();
+    if name.len() <= 64
+        && name.starts_with(is_plain)
+        && name.chars().all(|char| is_plain(char) || matches!(char, '-' | '_' | '.'))
+    {
+        Ok(name)
+    } else {
+        Err("must be 1 to 64 of a-z, 0-9, '-', '_' and '.', beginning with a letter or digit")
+    }
+}
+
+impl Default for CollectionName {
+    fn default() -> Self {
+        CollectionName("default".to_owned())
+    }
+}
+
+impl fmt::Display for CollectionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A point in time, as protobuf has it: seconds since 1970 UTC, and nanoseconds from there on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Timestamp {
+    pub seconds: i64,
+    pub nanos: u32,
+}
+
+impl Timestamp {
+    pub fn now() -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp { seconds: since_epoch.as_secs() as i64, nanos: since_epoch.subsec_nanos() }
+    }
+}

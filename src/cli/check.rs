@@ -1,0 +1,50 @@
+//! `newsprint check`: whether everything in a data folder is there and whole.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use newsprint::store::{self, CheckReport};
+
+use super::output;
+
+/// Verify a data folder, record by record
+///
+/// The server must not be running on it. Exits with 1 if anything is wrong.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The data folder, or a backup
+    #[arg(value_name = "DIR", default_value = "newsprint-data")]
+    folder: PathBuf,
+
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &CheckArgs) -> Result<()> {
+    let report = output::with_spinner("checking", || store::check(&args.folder, |_| {}))?;
+    if args.json {
+        output::print_json(&report)?
+    } else {
+        output::print_text(&Shown(&report))?
+    }
+    match report.problem_count {
+        0 => Ok(()),
+        count => bail!("{} is damaged: {count} problems", args.folder.display()),
+    }
+}
+
+/// A report for people.
+struct Shown<'r>(&'r CheckReport);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let CheckReport { collections, articles, problem_count, problems } = self.0;
+        for problem in problems {
+            writeln!(f, "{problem}")?;
+        }
+        writeln!(f, "{articles} articles in {collections} collections, {problem_count} problems")
+    }
+}

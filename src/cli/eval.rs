@@ -1,0 +1,168 @@
+//! `newsprint eval`.
+
+mod duplicates;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::{Args, Subcommand};
+use newsprint::topics::eval::{EvalReport, evaluate};
+
+use super::classify::load_model;
+use super::output;
+use super::usage_error;
+
+#[derive(Debug, Subcommand)]
+pub enum EvalCommand {
+    Topics(TopicsArgs),
+    Duplicates(duplicates::DuplicatesArgs),
+}
+
+/// Measure how well topics are told
+///
+/// The file has one article per line as JSON: source, title, text, labels (those that apply),
+/// unknown (those that nobody settled). Prints F1, precision, recall, average precision and
+/// calibration error for each label, over all and by source.
+#[derive(Debug, Args)]
+pub struct TopicsArgs {
+    /// Labelled articles, plain or gzipped
+    #[arg(value_name = "FILE.jsonl[.gz]")]
+    file: PathBuf,
+
+    /// Measure the model in this file rather than the one in this program
+    #[arg(long, env = "NEWSPRINT_MODEL", value_name = "FILE")]
+    model: Option<PathBuf>,
+
+    /// Fail if a label's F1 is lower: 0.9 for every label, politics=0.9 for one; may be repeated
+    #[arg(long, value_name = "[LABEL=]F1", value_parser = parse_minimum)]
+    min_f1: Vec<Minimum>,
+
+    /// Print the report as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(command: &EvalCommand) -> Result<()> {
+    match command {
+        EvalCommand::Topics(args) => eval_topics(args),
+        EvalCommand::Duplicates(args) => duplicates::run(args),
+    }
+}
+
+fn eval_topics(args: &TopicsArgs) -> Result<()> {
+    let model = load_model(args.model.as_ref())?.topics;
+    let names: Vec<&str> = model.labels().iter().map(|label| label.name.as_str()).collect();
+    for label in args.min_f1.iter().filter_map(|minimum| minimum.label.as_deref()) {
+        if !names.contains(&label) {
+            let message = format!("--min-f1 {label}: the model's labels are {}", names.join(", "));
+            return Err(usage_error(&message));
+        }
+    }
+    let report = output::with_spinner("scoring", || evaluate(&model, &args.file))?;
+    if args.json {
+        output::print_json(&report)?;
+    } else {
+        output::print_text(&report)?;
+    }
+    check_minimums(missed(&report, &args.min_f1))
+}
+
+/// The least F1 of one label, or of every one.
+#[derive(Debug, Clone, PartialEq)]
+struct Minimum {
+    label: Option<String>,
+    f1: f64,
+}
+
+fn parse_minimum(text: &str) -> Result<Minimum, String> {
+    let (label, f1) = match text.rsplit_once('=') {
+        Some((label, f1)) => (Some(label.to_owned()), f1),
+        None => (None, text),
+    };
+    Ok(Minimum { label, f1: parse_share(f1)? })
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("must be a number from 0 to 1".to_owned()),
+    }
+}
+
+/// What was below a stated minimum. A label without positives in the file cannot be measured.
+fn missed(report: &EvalReport, minimums: &[Minimum]) -> Vec<String> {
+    let mut missed = Vec::new();
+    for minimum in minimums {
+        let is_meant = |name: &str| minimum.label.as_deref().is_none_or(|label| label == name);
+        for figures in report.labels.iter().filter(|figures| is_meant(&figures.label)) {
+            let (label, f1) = (&figures.label, figures.f1);
+            if figures.positives == 0 {
+                missed.push(format!("{label} has no positives in the file"));
+            } else if f1 < minimum.f1 {
+                missed.push(format!("{label} has F1 {f1:.4}, less than {}", minimum.f1));
+            }
+        }
+    }
+    missed
+}
+
+fn check_minimums(missed: Vec<String>) -> Result<()> {
+    if missed.is_empty() { Ok(()) } else { bail!("not good enough: {}", missed.join("; ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use newsprint::topics::eval::LabelFigures;
+
+    use super::*;
+
+    #[test]
+    fn minimums_are_for_a_label_or_for_all() {
+        let check = |text: &str, label: Option<&str>, f1: f64| {
+            let expected = Minimum { label: label.map(str::to_owned), f1 };
+            assert_eq!(parse_minimum(text), Ok(expected));
+        };
+        check("0.9", None, 0.9);
+        check("trade=.85", Some("trade"), 0.85);
+        check("a=b=1", Some("a=b"), 1.0);
+        for text in ["", "trade", "trade=", "1.1", "-1", "NaN"] {
+            assert!(parse_minimum(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_below_a_minimum_is_told() {
+        let figures = |label: &str, positives, f1| LabelFigures {
+            label: label.to_owned(),
+            positives,
+            negatives: 5,
+            precision: f1,
+            recall: f1,
+            f1,
+            average_precision: f1,
+            calibration_error: 0.0,
+            false_positive_rate: 0.0,
+        };
+        let report = EvalReport {
+            articles: 10,
+            macro_f1: 0.85,
+            labels: vec![
+                figures("politics", 5, 0.9),
+                figures("trade", 5, 0.8),
+                figures("sea", 0, 0.0),
+            ],
+            sources: Vec::new(),
+        };
+        let check = |texts: &[&str], expected: usize| {
+            let minimums: Vec<Minimum> =
+                texts.iter().map(|text| parse_minimum(text).unwrap()).collect();
+            let missed = missed(&report, &minimums);
+            assert_eq!(missed.len(), expected, "{missed:?}");
+        };
+        check(&[], 0);
+        check(&["politics=0.9", "trade=0.8"], 0);
+        check(&["politics=0.91", "trade=0.8"], 1);
+        check(&["0.85"], 2);
+        check(&["sea=0"], 1);
+    }
+}

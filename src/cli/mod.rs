@@ -1,0 +1,172 @@
+//! The command line: what there is to type, one file per command.
+//!
+//! Exit codes: 0 for success, 1 for a failure, told in one line on stderr, 2 for a command line
+//! that makes no sense. Results go to stdout, everything else to stderr.
+
+mod backup;
+mod batches;
+mod check;
+mod classify;
+mod client;
+mod compare;
+mod eval;
+mod import;
+mod input;
+mod lines;
+mod output;
+mod resume;
+mod serve;
+mod submit;
+mod train;
+
+use std::fmt::Write as _;
+use std::io;
+use std::process::ExitCode;
+
+use clap::builder::StyledStr;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use newsprint::config::ServeArgs;
+
+/// Tells what news articles are about and whether they were seen before
+#[derive(Debug, Parser)]
+#[command(name = "newsprint", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    ///
+    /// With no flag at all it listens on 127.0.0.1:50051 and keeps its data in ./newsprint-data.
+    /// Flags win over NEWSPRINT_* variables, those over the file named by --config. Ctrl-C and
+    /// SIGTERM end it once the calls in work are answered.
+    Serve(ServeArgs),
+    Backup(backup::BackupArgs),
+    Check(check::CheckArgs),
+    Submit(submit::SubmitArgs),
+    Classify(classify::ClassifyArgs),
+    Compare(compare::CompareArgs),
+    Import(import::ImportArgs),
+    /// Train a model on labelled data
+    #[command(subcommand)]
+    Train(train::TrainCommand),
+    /// Measure a model on labelled data
+    #[command(subcommand)]
+    Eval(eval::EvalCommand),
+}
+
+/// The commands as `newsprint --help` lists them.
+const GROUPS: [(&str, &[&str]); 3] = [
+    ("Server", &["serve", "backup", "check"]),
+    ("Articles", &["submit", "classify", "compare", "import"]),
+    ("Models", &["train", "eval"]),
+];
+
+/// Runs the command that the program was started with.
+pub fn run() -> anyhow::Result<()> {
+    let cli = Cli::from_arg_matches(&command().get_matches())?;
+    match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Submit(args) => submit::run(&args),
+        Command::Classify(args) => classify::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Train(command) => train::run(&command),
+        Command::Eval(command) => eval::run(&command),
+    }
+}
+
+/// Tells about an error on stderr, and what to exit with.
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if let Some(usage) = error.downcast_ref::<clap::Error>() {
+        usage.exit();
+    }
+    let is_broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref().map(io::Error::kind) == Some(io::ErrorKind::BrokenPipe)
+    };
+    // Whoever reads the output has seen enough of it, as `head` has: nothing went wrong.
+    if error.chain().any(is_broken_pipe) {
+        return ExitCode::SUCCESS;
+    }
+    output::print_error(error);
+    ExitCode::FAILURE
+}
+
+/// The parser with the commands in groups, which clap alone cannot do.
+fn command() -> clap::Command {
+    let command = Cli::command();
+    let template = help_template(&command);
+    command.help_template(template)
+}
+
+fn help_template(command: &clap::Command) -> StyledStr {
+    let styles = command.get_styles();
+    let (header, literal) = (styles.get_header(), styles.get_literal());
+    let mut text = String::from("{about-with-newline}\n{usage-heading} {usage}\n");
+    for (group, names) in GROUPS {
+        let _ = write!(text, "\n{header}{group}:{header:#}\n");
+        for name in names {
+            let about = command.find_subcommand(name).and_then(clap::Command::get_about);
+            let about = about.cloned().unwrap_or_default();
+            let _ = writeln!(text, "  {literal}{name:<10}{literal:#}{about}");
+        }
+    }
+    let _ = write!(text, "\n{header}Options:{header:#}\n{{options}}");
+    let after = "\n\n'newsprint COMMAND --help' tells more about a command.";
+    text.push_str(after);
+    text.into()
+}
+
+/// A command line that can be parsed, and still makes no sense.
+fn usage_error(message: &str) -> anyhow::Error {
+    Cli::command().error(ErrorKind::ArgumentConflict, message).into()
+}
+
+/// Runs a command that spends its time waiting for a server.
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+/// Completes when the program is asked to end: by Ctrl-C, or where there is such a thing, SIGTERM.
+async fn asked_to_stop() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    // Without a handler the signal ends the program anyway.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn help_lists_every_command_once() {
+        let mut listed: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
+        let command = Cli::command();
+        let mut known: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        listed.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(listed, known);
+    }
+}

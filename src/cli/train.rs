@@ -1,0 +1,265 @@
+//! `newsprint train`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use newsprint::model::Model;
+use newsprint::topics::train::{Progress, TrainConfig, TrainingFiles};
+use newsprint::verify::MatchKind;
+use newsprint::verify::train::{Label, Pair, Score, cross_validate, read_training_pairs};
+use newsprint::{topics, verify};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::output;
+use super::resume::beside;
+
+#[derive(Debug, Subcommand)]
+pub enum TrainCommand {
+    Topics(TopicsArgs),
+    Duplicates(DuplicatesArgs),
+}
+
+/// Train the topic model on labelled articles
+///
+/// Files have one article per line as JSON: source, title, text, labels (those that apply),
+/// unknown (those that nobody settled; left out of training), lexneg (unknown, but very probably
+/// not). The same files give the same model, on every machine.
+#[derive(Debug, Args)]
+pub struct TopicsArgs {
+    /// Labelled articles of any kind
+    #[arg(long, required = true, value_name = "FILE", num_args = 1..)]
+    data: Vec<PathBuf>,
+
+    /// Articles labelled with care, of the kind the model is for: they weigh more, and
+    /// probabilities and thresholds are fitted on them
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    trusted: Vec<PathBuf>,
+
+    /// Further articles, of which only the words count
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    unlabelled: Vec<PathBuf>,
+
+    /// What sites put around articles: articles are also trained with such a text behind them, so
+    /// that menus and footers decide nothing
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    boilerplate: Vec<PathBuf>,
+
+    /// The labels to learn, parted by commas [default: all that occur]
+    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+    labels: Vec<String>,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Train the judge of duplicates on labelled pairs
+///
+/// Reports how good judges trained the same way are on pairs of articles they have not seen, by
+/// five-fold cross-validation. The same files give the same judge, on every machine.
+#[derive(Debug, Args)]
+pub struct DuplicatesArgs {
+    /// The folder with the sets of pairs
+    #[arg(long, value_name = "FOLDER")]
+    data: PathBuf,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+struct OutputArgs {
+    /// The model file to write; if it is there, what it holds beside is kept
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+
+    /// Print the report as one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(command: &TrainCommand) -> Result<()> {
+    match command {
+        TrainCommand::Topics(args) => train_topics(args),
+        TrainCommand::Duplicates(args) => train_duplicates(args),
+    }
+}
+
+fn train_topics(args: &TopicsArgs) -> Result<()> {
+    // Whether the result can be kept is better known before hours of training.
+    let mut model = read_model(&args.output.out)?;
+    let files = TrainingFiles {
+        data: args.data.clone(),
+        trusted: args.trusted.clone(),
+        unlabelled: args.unlabelled.clone(),
+        boilerplate: args.boilerplate.clone(),
+    };
+    let config = TrainConfig { labels: args.labels.clone(), ..TrainConfig::default() };
+    let bar = output::progress_bar(1, output::BAR);
+    let mut show = |progress: Progress| {
+        bar.set_length(progress.total as u64);
+        bar.set_position(progress.done as u64);
+        bar.set_message(progress.step);
+    };
+    let trained = topics::train::train(&files, &config, &mut show);
+    bar.finish_and_clear();
+    let (topics, report) = trained?;
+    model.topics = Some(topics);
+    finish(model, "topics", &report, &args.output)
+}
+
+fn train_duplicates(args: &DuplicatesArgs) -> Result<()> {
+    let mut model = read_model(&args.output.out)?;
+    let pairs = output::with_spinner("reading pairs", || read_training_pairs(&args.data))?;
+    let bar = output::progress_bar(1, output::BAR);
+    bar.set_message("training");
+    let judge = verify::train::train(&pairs.iter().collect::<Vec<_>>(), |done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    let report = output::with_spinner("cross-validating", || JudgeReport::new(&pairs));
+    model.judge = Some(serde_json::to_vec(&judge)?);
+    finish(model, "duplicates", &report, &args.output)
+}
+
+/// The model in a file; an empty one if there is no such file.
+fn read_model(path: &Path) -> Result<Model> {
+    if !path.exists() {
+        return Ok(Model::default());
+    }
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Model::from_bytes(&bytes).with_context(|| {
+        format!("{} is there and cannot be added to; name another file", path.display())
+    })
+}
+
+fn finish(
+    mut model: Model,
+    part: &str,
+    report: &(impl Serialize + fmt::Display),
+    args: &OutputArgs,
+) -> Result<()> {
+    model.summary = Some(summary(model.summary.as_deref(), part, report)?);
+    write_model(&args.out, &model)?;
+    if args.json {
+        output::print_json(report)?;
+    } else {
+        output::print_text(report)?;
+    }
+    output::print_note(&format!("{} written: {}", model.version(), args.out.display()));
+    Ok(())
+}
+
+/// The summary of a model file has a report for each part of it.
+fn summary(before: Option<&str>, part: &str, report: &impl Serialize) -> Result<String> {
+    let mut parts: Map<String, Value> =
+        before.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default();
+    parts.retain(|name, _| ["topics", "duplicates"].contains(&name.as_str()));
+    parts.insert(part.to_owned(), serde_json::to_value(report)?);
+    Ok(serde_json::to_string(&parts)?)
+}
+
+/// Writes the file in one step: a server may be about to load it.
+fn write_model(path: &Path, model: &Model) -> Result<()> {
+    let context = || format!("cannot write {}", path.display());
+    let draft = beside(path, ".new");
+    fs::write(&draft, model.to_bytes()).with_context(context)?;
+    fs::rename(&draft, path).with_context(context)
+}
+
+/// How good judges are on pairs they have not seen.
+#[derive(Debug, Serialize)]
+struct JudgeReport {
+    pairs: usize,
+    folds: u64,
+    sets: BTreeMap<String, SetReport>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct SetReport {
+    pairs: usize,
+    #[serde(flatten)]
+    score: Score,
+    precision: f64,
+    recall: f64,
+    f1: f64,
+}
+
+impl JudgeReport {
+    const FOLDS: u64 = 5;
+    const SEED: u64 = 1;
+
+    fn new(pairs: &[Pair]) -> Self {
+        let answers = cross_validate(pairs, Self::FOLDS, Self::SEED);
+        let mut sets: BTreeMap<String, SetReport> = BTreeMap::new();
+        for (pair, answer) in pairs.iter().zip(answers) {
+            let set = sets.entry(pair.set.clone()).or_default();
+            set.pairs += 1;
+            if !pair.borderline && !pair.is_extreme() && pair.label != Label::Partial {
+                let is_found = matches!(answer, Some(MatchKind::Exact | MatchKind::Near));
+                set.score.add(is_found, pair.label == Label::Yes);
+            }
+        }
+        for set in sets.values_mut() {
+            set.precision = set.score.precision();
+            set.recall = set.score.recall();
+            set.f1 = set.score.f1();
+        }
+        JudgeReport { pairs: pairs.len(), folds: Self::FOLDS, sets }
+    }
+}
+
+impl fmt::Display for JudgeReport {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        writeln!(f, "{} pairs; on pairs not seen ({} folds):\n", self.pairs, self.folds)?;
+        writeln!(
+            f,
+            "{:<36} {:>6} {:>6} {:>6}  {:>6} {:>6} {:>6}",
+            "set", "pairs", "yes", "no", "F1", "prec", "recall"
+        )?;
+        for (name, set) in &self.sets {
+            let score = &set.score;
+            let positives = score.true_positives + score.false_negatives;
+            let negatives = score.true_negatives + score.false_positives;
+            writeln!(
+                f,
+                "{name:<36} {:>6} {positives:>6} {negatives:>6}  {:>6.3} {:>6.3} {:>6.3}",
+                set.pairs, set.f1, set.precision, set.recall
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_has_its_report() {
+        let check = |before: Option<&str>, expected: &str| {
+            assert_eq!(summary(before, "topics", &[2]).unwrap(), expected);
+        };
+        check(None, r#"{"topics":[2]}"#);
+        check(Some("no JSON"), r#"{"topics":[2]}"#);
+        check(Some(r#"{"topics":[1],"old":3}"#), r#"{"topics":[2]}"#);
+        check(Some(r#"{"duplicates":[1]}"#), r#"{"duplicates":[1],"topics":[2]}"#);
+    }
+
+    #[test]
+    fn what_a_model_file_holds_beside_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.bin");
+        let judge = Model { judge: Some(b"{}".to_vec()), ..Model::default() };
+        write_model(&path, &judge).unwrap();
+        assert_eq!(read_model(&path).unwrap(), judge);
+        assert_eq!(read_model(&folder.path().join("none.bin")).unwrap(), Model::default());
+        fs::write(&path, "Ships came in.").unwrap();
+        assert!(read_model(&path).is_err());
+    }
+}

@@ -1,0 +1,15 @@
+pub mod analysis;
+pub mod api;
+pub mod article;
+pub mod config;
+pub mod engine;
+pub mod hamming;
+pub mod language;
+pub mod model;
+pub mod server;
+pub mod simhash;
+pub mod store;
+pub mod telemetry;
+pub mod text;
+pub mod topics;
+pub mod verify;

@@ -1,0 +1,500 @@
+//! The embedded store: an LSM tree (fjall) owns the truth, an index in memory finds candidates.
+//!
+//! One thread, [`super::writer`], does all writing. Readers share the index with it under a lock
+//! that is held for microseconds, and read records straight from the tree.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use fjall::Database;
+use parking_lot::RwLock;
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use super::backup;
+use super::index::{Entry, Index, Seq};
+use super::lookup::{self, Reader};
+use super::record::{
+    ArticleRecord, CollectionNumber, CollectionRecord, IdRecord, IndexRecord, decode, id_key,
+    place, seq_key, seq_of_key, story_key,
+};
+use super::tables::{NEXT_COLLECTION, Tables};
+use super::writer::{Command, Writer};
+use super::{
+    ArticleStore, Backup, CollectionInfo, CollectionSettings, ListFilter, Page, PageSize, Pending,
+    Prepared, Similar, SimilarQuery, StoreError, StoredArticle, StoryPage,
+};
+use crate::analysis::{DuplicateReport, Match};
+use crate::article::{ArticleId, CollectionName, Timestamp};
+use crate::verify::Sketch;
+
+/// A listing that filters by topic reads at most so many articles for a page.
+const LIST_READS_MAX: usize = 10_000;
+
+/// How much the store takes on.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreOptions {
+    /// So many commands wait for the writer; more wait to be taken.
+    pub commands_max: usize,
+    /// With less room than this on the disk nothing more is remembered: tidying up needs room too.
+    pub disk_reserve_bytes: u64,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        StoreOptions { commands_max: 4096, disk_reserve_bytes: 256 << 20 }
+    }
+}
+
+/// A handle on the open store. Dropping it waits until everything accepted is written.
+pub struct EmbeddedStore {
+    shared: Arc<Shared>,
+    commands: Option<mpsc::Sender<Command>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// What the writer and the readers share.
+pub(super) struct Shared {
+    pub db: Database,
+    pub tables: Tables,
+    pub collections: RwLock<HashMap<CollectionName, Arc<Collection>>>,
+    /// Why nothing can be written any more.
+    pub closed: OnceLock<String>,
+    pub folder: PathBuf,
+    pub disk_reserve_bytes: u64,
+    pub next_collection: AtomicU32,
+}
+
+/// A collection as it is held in memory.
+pub(super) struct Collection {
+    pub number: CollectionNumber,
+    pub name: CollectionName,
+    pub create_time: Timestamp,
+    pub settings: RwLock<CollectionSettings>,
+    pub index: RwLock<Index>,
+    pub next_seq: AtomicU64,
+}
+
+impl Collection {
+    pub fn new(record: CollectionRecord) -> Self {
+        Collection {
+            number: record.number,
+            name: record.name,
+            create_time: record.create_time,
+            settings: RwLock::new(record.settings),
+            index: RwLock::default(),
+            next_seq: AtomicU64::new(1),
+        }
+    }
+
+    /// Articles submitted before this moment are no longer remembered.
+    pub fn forgotten_before(&self) -> Option<Timestamp> {
+        let retention = self.settings.read().retention?;
+        let now = Timestamp::now();
+        Some(Timestamp { seconds: now.seconds.saturating_sub_unsigned(retention.as_secs()), ..now })
+    }
+
+    pub fn is_forgotten(&self, submit_time: Timestamp) -> bool {
+        self.forgotten_before().is_some_and(|moment| submit_time < moment)
+    }
+
+    fn info(&self) -> CollectionInfo {
+        let index = self.index.read();
+        CollectionInfo {
+            name: self.name.clone(),
+            settings: *self.settings.read(),
+            article_count: index.article_count(),
+            story_count: index.story_count(),
+            create_time: self.create_time,
+        }
+    }
+}
+
+impl EmbeddedStore {
+    /// Opens the store in a folder, which is made if it is not there, and builds the index.
+    pub fn open(folder: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+        let (db, tables) = Tables::open(folder)?;
+        let shared = Arc::new(Shared {
+            db,
+            tables,
+            collections: RwLock::default(),
+            closed: OnceLock::new(),
+            folder: folder.to_owned(),
+            disk_reserve_bytes: options.disk_reserve_bytes,
+            next_collection: AtomicU32::new(1),
+        });
+        shared.load()?;
+
+        let (commands, receiver) = mpsc::channel(options.commands_max);
+        let writer = Writer::new(Arc::clone(&shared), receiver);
+        let writer = std::thread::Builder::new()
+            .name("newsprint-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| StoreError::Io(error.to_string()))?;
+        Ok(EmbeddedStore { shared, commands: Some(commands), writer: Some(writer) })
+    }
+
+    async fn command<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Command,
+    ) -> Result<T, StoreError> {
+        outcome(self.send(command).await?).await
+    }
+
+    async fn send<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Command,
+    ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let commands = self.commands.as_ref().ok_or_else(writer_gone)?;
+        commands.send(command(reply)).await.map_err(|_| writer_gone())?;
+        Ok(answer)
+    }
+
+    /// Reads articles until a page is full. `next_begin` tells where a page begins whose first
+    /// article would be the given one.
+    fn page(
+        &self,
+        collection: &Collection,
+        seqs: &[Seq],
+        page_size: PageSize,
+        is_wanted: impl Fn(&StoredArticle) -> bool,
+        next_begin: impl Fn(Seq) -> Seq,
+    ) -> Result<Page, StoreError> {
+        let mut page = Page::default();
+        let mut bytes = 0;
+        for (reads, &seq) in seqs.iter().enumerate() {
+            if page.articles.len() == page_size.articles || reads == LIST_READS_MAX {
+                page.next = Some(next_begin(seq));
+                break;
+            }
+            let article = self.shared.live_article(collection, seq)?;
+            let Some(article) = article.filter(&is_wanted) else { continue };
+            bytes += article.text_bytes();
+            if bytes > page_size.bytes && !page.articles.is_empty() {
+                page.next = Some(next_begin(seq));
+                break;
+            }
+            page.articles.push(article);
+        }
+        Ok(page)
+    }
+}
+
+#[async_trait]
+impl ArticleStore for EmbeddedStore {
+    async fn submit(&self, prepared: Prepared) -> Result<Pending, StoreError> {
+        let answer =
+            self.send(|reply| Command::Submit { prepared: Box::new(prepared), reply }).await?;
+        Ok(Box::pin(outcome(answer)))
+    }
+
+    async fn delete(&self, collection: &CollectionName, id: &ArticleId) -> Result<(), StoreError> {
+        let (collection, id) = (collection.clone(), id.clone());
+        self.command(|reply| Command::Delete { collection, id, reply }).await
+    }
+
+    async fn update_collection(
+        &self,
+        collection: &CollectionName,
+        settings: CollectionSettings,
+    ) -> Result<CollectionInfo, StoreError> {
+        let name = collection.clone();
+        self.command(|reply| Command::UpdateCollection { name, settings, reply }).await?;
+        Ok(self.shared.existing(collection)?.info())
+    }
+
+    async fn delete_collection(&self, collection: &CollectionName) -> Result<(), StoreError> {
+        let name = collection.clone();
+        self.command(|reply| Command::DeleteCollection { name, reply }).await
+    }
+
+    async fn create_backup(&self, folder: &Path) -> Result<Backup, StoreError> {
+        let (shared, folder) = (Arc::clone(&self.shared), folder.to_owned());
+        let copied = tokio::task::spawn_blocking(move || {
+            backup::create(&shared.db, &shared.tables, &folder)
+        });
+        copied.await.map_err(|error| StoreError::Io(error.to_string()))?
+    }
+
+    async fn sweep(&self) -> Result<bool, StoreError> {
+        self.command(|reply| Command::Sweep { reply }).await
+    }
+
+    async fn look_up(&self, prepared: &Prepared) -> Result<DuplicateReport, StoreError> {
+        let Some(collection) = self.shared.collection(&prepared.collection) else {
+            return Ok(lookup::nothing_remembered(prepared));
+        };
+        let itself = match &prepared.article_id {
+            Some(id) => self.shared.id_record(&collection, id)?.map(|record| record.seq),
+            None => None,
+        };
+        let reader = CommittedReader { shared: &self.shared, collection: &collection };
+        Ok(lookup::look_up(&collection, prepared, itself, &reader)?.report)
+    }
+
+    async fn get(
+        &self,
+        collection: &CollectionName,
+        id: &ArticleId,
+    ) -> Result<StoredArticle, StoreError> {
+        let not_there = || StoreError::NoArticle(id.clone());
+        let collection = self.shared.collection(collection).ok_or_else(not_there)?;
+        let record = self.shared.id_record(&collection, id)?.ok_or_else(not_there)?;
+        self.shared.live_article(&collection, record.seq)?.ok_or_else(not_there)
+    }
+
+    async fn list(
+        &self,
+        collection: &CollectionName,
+        filter: &ListFilter,
+        begin: Option<Seq>,
+        page_size: PageSize,
+    ) -> Result<Page, StoreError> {
+        let Some(collection) = self.shared.collection(collection) else {
+            return Ok(Page::default());
+        };
+        let end = begin.unwrap_or(Seq::MAX);
+        let from = filter.submitted_from.max(collection.forgotten_before());
+        let seqs: Vec<Seq> = match filter.story {
+            Some(story) => {
+                let in_time = |entry: &Entry| {
+                    from.is_none_or(|from| entry.submit_time >= from)
+                        && filter.submitted_before.is_none_or(|before| entry.submit_time < before)
+                };
+                let Some(story) = self.shared.story(&collection, story)? else {
+                    return Ok(Page::default());
+                };
+                let index = collection.index.read();
+                let mut members = index.story_members(story);
+                members.retain(|&seq| seq < end && index.entry(seq).is_some_and(in_time));
+                members.reverse();
+                members
+            }
+            None => {
+                let reads =
+                    if filter.topic.is_some() { LIST_READS_MAX } else { page_size.articles };
+                let index = collection.index.read();
+                index.latest(end, from, filter.submitted_before).take(reads + 1).collect()
+            }
+        };
+        let is_wanted = |article: &StoredArticle| {
+            filter.topic.as_ref().is_none_or(|topic| {
+                let topics = &article.analysis.classification.topics;
+                topics.iter().any(|score| score.assigned && score.topic == *topic)
+            })
+        };
+        self.page(&collection, &seqs, page_size, is_wanted, |seq| seq + 1)
+    }
+
+    async fn story(
+        &self,
+        collection: &CollectionName,
+        story: Uuid,
+        begin: Option<Seq>,
+        page_size: PageSize,
+    ) -> Result<StoryPage, StoreError> {
+        let not_there = || StoreError::NoStory(story);
+        let collection = self.shared.collection(collection).ok_or_else(not_there)?;
+        let began = self.shared.story(&collection, story)?.ok_or_else(not_there)?;
+        let mut members = collection.index.read().story_members(began);
+        members.retain(|&seq| {
+            let entry = collection.index.read().entry(seq).copied();
+            entry.is_some_and(|entry| !collection.is_forgotten(entry.submit_time))
+        });
+        let (&canonical, members) = members.split_first().ok_or_else(not_there)?;
+        let canonical = self.shared.live_article(&collection, canonical)?.ok_or_else(not_there)?;
+        let from = members.partition_point(|&seq| seq < begin.unwrap_or(0));
+        let members = self.page(&collection, &members[from..], page_size, |_| true, |seq| seq)?;
+        Ok(StoryPage { canonical, members })
+    }
+
+    async fn find_similar(
+        &self,
+        collection: &CollectionName,
+        query: &SimilarQuery,
+        radius: u32,
+        max: usize,
+    ) -> Result<Similar, StoreError> {
+        let found = self.shared.collection(collection);
+        let (fingerprint, itself, source) = match query {
+            SimilarQuery::Fingerprint(fingerprint) => (*fingerprint, None, String::new()),
+            SimilarQuery::Article(id) => {
+                let article = self.get(collection, id).await?;
+                let fingerprint = article.analysis.fingerprint;
+                let fingerprint =
+                    fingerprint.ok_or_else(|| StoreError::NoFingerprint(id.clone()))?;
+                let seq = match &found {
+                    Some(collection) => {
+                        self.shared.id_record(collection, id)?.map(|record| record.seq)
+                    }
+                    None => None,
+                };
+                (fingerprint, seq, article.article.source)
+            }
+        };
+        let Some(collection) = found else { return Ok(Similar::default()) };
+        let moment = collection.forgotten_before();
+        let (nearest, truncated) =
+            collection.index.read().nearest(fingerprint, radius, max, |seq, entry| {
+                Some(seq) != itself && moment.is_none_or(|moment| entry.submit_time >= moment)
+            });
+        let mut matches = Vec::with_capacity(nearest.len());
+        for near in nearest {
+            let Some(article) = self.shared.live_article(&collection, near.seq)? else { continue };
+            let same_source = !source.is_empty() && source == article.article.source;
+            matches.push(Match {
+                kind: None,
+                hamming_distance: Some(near.distance),
+                similarity: 0.0,
+                containment: 0.0,
+                ..lookup::describe(&article, same_source)
+            });
+        }
+        Ok(Similar { matches, truncated })
+    }
+
+    async fn collections(&self) -> Result<Vec<CollectionInfo>, StoreError> {
+        let mut infos: Vec<CollectionInfo> =
+            self.shared.collections.read().values().map(|collection| collection.info()).collect();
+        infos.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(infos)
+    }
+}
+
+async fn outcome<T>(answer: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
+    answer.await.map_err(|_| writer_gone())?
+}
+
+fn writer_gone() -> StoreError {
+    StoreError::Closed("the writer has stopped".to_owned())
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.commands.take();
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the writer ended by a panic");
+        }
+    }
+}
+
+impl Shared {
+    /// Builds the collections and their indexes from what is on disk.
+    fn load(&self) -> Result<(), StoreError> {
+        let mut collections = HashMap::new();
+        for row in self.tables.collections.iter() {
+            let (key, value) = row.into_inner()?;
+            let name = || format!("collection '{}'", String::from_utf8_lossy(&key));
+            let record: CollectionRecord = decode(&value, name)?;
+            let collection = Collection::new(record);
+            self.load_index(&collection)?;
+            collections.insert(collection.name.clone(), Arc::new(collection));
+        }
+        *self.collections.write() = collections;
+        if let Some(value) = self.tables.meta.get(NEXT_COLLECTION)? {
+            let next = decode(&value, || NEXT_COLLECTION.to_owned())?;
+            self.next_collection.store(next, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn load_index(&self, collection: &Collection) -> Result<(), StoreError> {
+        let mut index = collection.index.write();
+        let mut last = 0;
+        for row in self.tables.index.prefix(collection.number.to_be_bytes()) {
+            let (key, value) = row.into_inner()?;
+            let seq = seq_of_key(&key)
+                .ok_or_else(|| StoreError::Damaged(format!("a key of {} bytes", key.len())))?;
+            let record: IndexRecord = decode(&value, place("index entry", &collection.name, seq))?;
+            index.insert(seq, record.entry(), &record.keys);
+            last = seq;
+        }
+        collection.next_seq.store(last + 1, Ordering::Relaxed);
+        tracing::info!(collection = %collection.name, articles = index.article_count(), "index built");
+        Ok(())
+    }
+
+    pub fn collection(&self, name: &CollectionName) -> Option<Arc<Collection>> {
+        self.collections.read().get(name).cloned()
+    }
+
+    pub fn existing(&self, name: &CollectionName) -> Result<Arc<Collection>, StoreError> {
+        self.collection(name).ok_or_else(|| StoreError::NoCollection(name.clone()))
+    }
+
+    pub fn id_record(
+        &self,
+        collection: &Collection,
+        id: &ArticleId,
+    ) -> Result<Option<IdRecord>, StoreError> {
+        let value = self.tables.ids.get(id_key(collection.number, id))?;
+        let place = || format!("the id '{id}' of collection '{}'", collection.name);
+        value.map(|value| decode(&value, place)).transpose()
+    }
+
+    pub fn index_record(
+        &self,
+        collection: &Collection,
+        seq: Seq,
+    ) -> Result<Option<IndexRecord>, StoreError> {
+        let value = self.tables.index.get(seq_key(collection.number, seq))?;
+        let place = place("index entry", &collection.name, seq);
+        value.map(|value| decode(&value, place)).transpose()
+    }
+
+    pub fn article(
+        &self,
+        collection: &Collection,
+        seq: Seq,
+    ) -> Result<Option<ArticleRecord>, StoreError> {
+        let value = self.tables.articles.get(seq_key(collection.number, seq))?;
+        let place = place("article", &collection.name, seq);
+        value.map(|value| decode(&value, place)).transpose()
+    }
+
+    pub fn sketch(&self, collection: &Collection, seq: Seq) -> Result<Option<Sketch>, StoreError> {
+        let value = self.tables.sketches.get(seq_key(collection.number, seq))?;
+        let damaged = || StoreError::Damaged(place("sketch", &collection.name, seq)());
+        value.map(|value| Sketch::from_bytes(&value).ok_or_else(damaged)).transpose()
+    }
+
+    /// The submission that began a story.
+    pub fn story(&self, collection: &Collection, story: Uuid) -> Result<Option<Seq>, StoreError> {
+        let value = self.tables.stories.get(story_key(collection.number, story))?;
+        let place = || format!("story {story} of collection '{}'", collection.name);
+        value.map(|value| decode(&value, place)).transpose()
+    }
+
+    /// An article, unless retention has it forgotten.
+    fn live_article(
+        &self,
+        collection: &Collection,
+        seq: Seq,
+    ) -> Result<Option<StoredArticle>, StoreError> {
+        let article = self.article(collection, seq)?;
+        Ok(article.filter(|article| !collection.is_forgotten(article.submit_time)))
+    }
+}
+
+/// Reads what is committed.
+struct CommittedReader<'s> {
+    shared: &'s Shared,
+    collection: &'s Collection,
+}
+
+impl Reader for CommittedReader<'_> {
+    fn article(&self, seq: Seq) -> Result<Option<Arc<ArticleRecord>>, StoreError> {
+        Ok(self.shared.article(self.collection, seq)?.map(Arc::new))
+    }
+
+    fn sketch(&self, seq: Seq) -> Result<Option<Sketch>, StoreError> {
+        self.shared.sketch(self.collection, seq)
+    }
+}

@@ -1,0 +1,460 @@
+//! Training of a topic model: `newsprint train topics`.
+//!
+//! Logistic regression by stochastic gradient descent, first over all words and pairs, then over
+//! the strongest of them. Cells that are not settled are left out. Calibration and thresholds come
+//! from cross-fitting: every article they are fitted on was scored by a model that had not seen
+//! it. `docs/topics.md` has the measurements behind the constants.
+//!
+//! The same articles, configuration and seed give the same model bit by bit on every machine: one
+//! thread, an own random generator, no iteration over hash maps, IEEE 754 basic operations and
+//! `libm` for the rest.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::calibrate::{Scored, expected_f1_threshold, platt};
+use super::corpus::{Corpus, Example, Group, Vocabulary};
+use super::data::{Cell, DataError, read_articles};
+use super::descent::{Target, Weights, descend};
+use super::eval::{Answer, LabelFigures, write_table};
+use super::{LABELS_MAX, Label, TopicModel, format};
+
+/// What to train on.
+#[derive(Debug, Clone, Default)]
+pub struct TrainingFiles {
+    /// Labelled articles of any kind.
+    pub data: Vec<PathBuf>,
+    /// Articles of the kind the model is for, labelled with care. They weigh more, and
+    /// calibration and thresholds are fitted on them alone, if there are any.
+    pub trusted: Vec<PathBuf>,
+    /// Further articles: only how many of them hold a word is used.
+    pub unlabelled: Vec<PathBuf>,
+    /// What sites put around articles. Some articles are trained with one of these texts behind
+    /// them, so that menus and footers neither make nor break a label.
+    pub boilerplate: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TrainConfig {
+    /// The labels to learn, in this order; none means all that occur, sorted.
+    pub labels: Vec<String>,
+    pub seed: u64,
+    pub epochs: u32,
+    /// How many words and pairs the model keeps at most.
+    pub features_max: usize,
+    /// How much more a trusted article weighs.
+    pub trusted_weight: f32,
+    pub l2: f32,
+    /// Parts the articles are split into for cross-fitting.
+    pub folds: u32,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        TrainConfig {
+            labels: Vec::new(),
+            seed: 1,
+            epochs: 8,
+            features_max: 40_000,
+            trusted_weight: 6.0,
+            l2: 2e-6,
+            folds: 5,
+        }
+    }
+}
+
+/// Features the model may keep at most: the table grows with them, and 2^21 slots are 15 MB.
+pub const FEATURES_MAX: usize = 1_000_000;
+
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error("{0}")]
+    Config(&'static str),
+    #[error("no label occurs in the training data")]
+    NoLabels,
+    #[error("there are {0} labels; a model has at most {LABELS_MAX}")]
+    TooManyLabels(usize),
+    #[error("{0:?} cannot be the name of a label: empty, too long, or control characters in it")]
+    LabelName(String),
+    #[error(
+        "label {label:?} has {positives} positives and {negatives} negatives to learn from; \
+         it needs {CELLS_MIN} of each"
+    )]
+    TooFewCells { label: String, positives: usize, negatives: usize },
+}
+
+/// Positives and negatives a label must have.
+const CELLS_MIN: usize = 10;
+
+/// How far the training is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    pub step: &'static str,
+    pub done: usize,
+    pub total: usize,
+}
+
+/// What was trained on, and what cross-fitting says about the result.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TrainReport {
+    pub config: TrainConfig,
+    pub articles: usize,
+    /// Articles by kind of file and source.
+    pub sources: BTreeMap<String, usize>,
+    /// Words and pairs met in at least two articles.
+    pub vocabulary: usize,
+    /// Words and pairs the model keeps.
+    pub features: usize,
+    /// Figures on the articles that calibration and thresholds were fitted on.
+    pub cross_fitted: Vec<LabelFigures>,
+}
+
+pub fn train(
+    files: &TrainingFiles,
+    config: &TrainConfig,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(TopicModel, TrainReport), TrainError> {
+    check_config(config)?;
+    let labels = find_labels(files, config)?;
+    let corpus = Corpus::read(files, &labels, progress)?;
+    check_cells(&corpus, &labels)?;
+    let vocabulary = Vocabulary::count(&corpus);
+    let examples = corpus.labelled().map(|sample| vocabulary.views(sample)).collect::<Vec<_>>();
+    let trainer = Trainer { config, labels: &labels, corpus, vocabulary, examples };
+
+    let held_out = trainer.cross_fit(progress);
+    let (weights, features) = trainer.fit(|_| true);
+    let mut model_labels = Vec::new();
+    let mut cross_fitted = Vec::new();
+    for (index, name) in labels.iter().enumerate() {
+        let scored = trainer.settled(&held_out, index);
+        let calibration = platt(&scored);
+        let threshold = expected_f1_threshold(&scored, calibration) as f32;
+        let answers: Vec<Answer> = (scored.iter())
+            .map(|scored| Answer {
+                probability: calibration.probability(scored.logit),
+                truth: scored.truth,
+            })
+            .collect();
+        cross_fitted.push(LabelFigures::new(name, &answers, threshold.into()));
+        let bias = f64::from(weights.bias[index]);
+        let unit = f64::from(weights.unit(&trainer.vocabulary, index));
+        model_labels.push(Label {
+            name: name.clone(),
+            threshold,
+            bias: (calibration.slope * bias + calibration.offset) as f32,
+            scale: (calibration.slope * unit) as f32,
+        });
+    }
+    let table = weights.quantised(&trainer.vocabulary, &features);
+    let report = TrainReport {
+        config: config.clone(),
+        articles: trainer.corpus.samples.len(),
+        vocabulary: trainer.vocabulary.hashes.len(),
+        features: features.len(),
+        cross_fitted,
+        sources: trainer.corpus.sources,
+    };
+    Ok((TopicModel { labels: model_labels, table }, report))
+}
+
+fn check_config(config: &TrainConfig) -> Result<(), TrainError> {
+    if config.epochs == 0 {
+        return Err(TrainError::Config("the number of epochs must be at least 1"));
+    }
+    if config.folds < 2 {
+        return Err(TrainError::Config("the number of folds must be at least 2"));
+    }
+    if config.features_max == 0 || config.features_max > FEATURES_MAX {
+        return Err(TrainError::Config("the number of features must be 1 to 1,000,000"));
+    }
+    if !(0.0..=1e6).contains(&config.trusted_weight) {
+        return Err(TrainError::Config("the weight of trusted articles must be 0 to 1,000,000"));
+    }
+    if !(0.0..=0.01).contains(&config.l2) {
+        return Err(TrainError::Config("the l2 penalty must be 0 to 0.01"));
+    }
+    Ok(())
+}
+
+fn find_labels(files: &TrainingFiles, config: &TrainConfig) -> Result<Vec<String>, TrainError> {
+    let mut labels = config.labels.clone();
+    if labels.is_empty() {
+        let mut found = BTreeSet::new();
+        for path in files.data.iter().chain(&files.trusted) {
+            read_articles(path, |article| {
+                for label in article.labels_named() {
+                    if !found.contains(label) {
+                        found.insert(label.to_owned());
+                    }
+                }
+            })?;
+        }
+        labels.extend(found);
+    }
+    if labels.is_empty() {
+        return Err(TrainError::NoLabels);
+    }
+    if labels.len() > LABELS_MAX {
+        return Err(TrainError::TooManyLabels(labels.len()));
+    }
+    let mut seen = HashSet::new();
+    match labels.iter().find(|label| !format::is_label_name(label) || !seen.insert(*label)) {
+        Some(label) => Err(TrainError::LabelName(label.clone())),
+        None => Ok(labels),
+    }
+}
+
+fn check_cells(corpus: &Corpus, labels: &[String]) -> Result<(), TrainError> {
+    for (index, label) in labels.iter().enumerate() {
+        let truths = || corpus.labelled().filter_map(|sample| sample.truth(index));
+        let positives = truths().filter(|&truth| truth).count();
+        let negatives = truths().filter(|&truth| !truth).count();
+        if positives.min(negatives) < CELLS_MIN {
+            let label = label.clone();
+            return Err(TrainError::TooFewCells { label, positives, negatives });
+        }
+    }
+    Ok(())
+}
+
+struct Trainer<'a> {
+    config: &'a TrainConfig,
+    labels: &'a [String],
+    corpus: Corpus,
+    vocabulary: Vocabulary,
+    /// The views of every labelled sample.
+    examples: Vec<[Example; 2]>,
+}
+
+/// A group's weight grows with its size to the power of 1 - 0.8: a hundred times as many articles
+/// weigh 2.5 times as much.
+const GROUP_SIZE_POWER: f64 = 0.8;
+
+/// No cell weighs more than this many average ones.
+const CELL_WEIGHT_MAX: f64 = 50.0;
+
+impl Trainer<'_> {
+    /// The logits of the articles to calibrate on, each by a model that has not seen it.
+    fn cross_fit(&self, progress: &mut dyn FnMut(Progress)) -> Vec<(usize, Vec<f32>)> {
+        let has_trusted = self.corpus.labelled().any(|sample| sample.group.is_trusted);
+        let mut folds: Vec<Vec<usize>> = vec![Vec::new(); self.config.folds as usize];
+        for (index, sample) in self.corpus.labelled().enumerate() {
+            if sample.group.is_trusted || !has_trusted {
+                folds[index % self.config.folds as usize].push(index);
+            }
+        }
+        let mut held_out = Vec::new();
+        let total = folds.len();
+        for (done, fold) in folds.iter().enumerate() {
+            progress(Progress { step: "cross-fitting", done, total });
+            let (weights, _) = self.fit(|index| fold.binary_search(&index).is_err());
+            held_out.extend(fold.iter().map(|&index| {
+                let [_, long_view] = &self.examples[index];
+                (index, weights.logits(long_view))
+            }));
+        }
+        progress(Progress { step: "cross-fitting", done: total, total });
+        held_out
+    }
+
+    /// The held-out logits of one label where it is settled. Groups are balanced as in training.
+    fn settled(&self, held_out: &[(usize, Vec<f32>)], label: usize) -> Vec<Scored> {
+        let samples = &self.corpus.samples;
+        let mut sizes: BTreeMap<&Group, f64> = BTreeMap::new();
+        for (index, _) in held_out {
+            *sizes.entry(&samples[*index].group).or_default() += 1.0;
+        }
+        let scored = held_out.iter().filter_map(|(index, logits)| {
+            let truth = match samples[*index].cells[label] {
+                Cell::Positive => true,
+                Cell::Negative => false,
+                Cell::LikelyNegative | Cell::Unknown => return None,
+            };
+            let weight = libm::pow(sizes[&samples[*index].group], -GROUP_SIZE_POWER);
+            Some(Scored { logit: logits[label].into(), truth, weight })
+        });
+        scored.collect()
+    }
+
+    /// Trains on the articles `is_used` names: on all features, then on the strongest. Returns
+    /// the weights and the features they are for.
+    fn fit(&self, is_used: impl Fn(usize) -> bool) -> (Weights, Vec<u32>) {
+        let used: Vec<usize> = (0..self.examples.len()).filter(|&index| is_used(index)).collect();
+        let targets: Vec<Vec<Target>> =
+            (0..self.labels.len()).map(|label| self.targets(&used, label)).collect();
+        let feature_count = self.vocabulary.hashes.len();
+        let mut examples: Vec<Example> =
+            used.iter().flat_map(|&index| self.examples[index].clone()).collect();
+        let weights = descend(&examples, &targets, feature_count, self.config);
+        let strongest = weights.strongest(&self.vocabulary, self.config.features_max);
+        let mut is_strong = vec![false; feature_count];
+        for &id in &strongest {
+            is_strong[id as usize] = true;
+        }
+        for example in &mut examples {
+            example.retain(|&(id, _)| is_strong[id as usize]);
+        }
+        (descend(&examples, &targets, feature_count, self.config), strongest)
+    }
+
+    /// The targets of one label for the articles in use. Groups are balanced within positives and
+    /// within negatives, then positives and negatives against each other.
+    fn targets(&self, used: &[usize], label: usize) -> Vec<Target> {
+        let sample = |index: usize| &self.corpus.samples[index];
+        let mut sizes: BTreeMap<(&Group, bool), f64> = BTreeMap::new();
+        for &index in used {
+            if let Some(truth) = sample(index).truth(label) {
+                *sizes.entry((&sample(index).group, truth)).or_default() += 1.0;
+            }
+        }
+        let weight = |index: usize, truth: bool| {
+            let group = &sample(index).group;
+            let trust = if group.is_trusted { f64::from(self.config.trusted_weight) } else { 1.0 };
+            trust * libm::pow(sizes[&(group, truth)], -GROUP_SIZE_POWER)
+        };
+        let mut sums = [0.0; 2];
+        let mut count = 0;
+        for &index in used {
+            if let Some(truth) = sample(index).truth(label) {
+                sums[usize::from(truth)] += weight(index, truth);
+                count += 1;
+            }
+        }
+        let target = |&index: &usize| match sample(index).truth(label) {
+            Some(truth) => {
+                // The average cell weighs 1.
+                let share = weight(index, truth) / sums[usize::from(truth)];
+                let weight = (share * f64::from(count) / 2.0).min(CELL_WEIGHT_MAX) as f32;
+                Target { weight, truth: f32::from(u8::from(truth)) }
+            }
+            None => Target::default(),
+        };
+        used.iter().map(target).collect()
+    }
+}
+
+impl fmt::Display for TrainReport {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        writeln!(
+            f,
+            "{} articles, {} of {} words and pairs kept",
+            self.articles, self.features, self.vocabulary
+        )?;
+        for (source, articles) in &self.sources {
+            writeln!(f, "  {source:<38} {articles:>6}")?;
+        }
+        writeln!(f)?;
+        write_table(f, "cross-fitted", &self.cross_fitted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::text::Document;
+
+    /// Articles of two topics that a few words tell apart, and of neither.
+    fn write_articles(dir: &std::path::Path, count: usize) -> PathBuf {
+        let path = dir.join("own.jsonl");
+        let mut file = std::fs::File::create(&path).unwrap();
+        let topics = [
+            (r#"["cooking"]"#, "simmer the onions and stir flour butter sauce oven recipe"),
+            (r#"["gardening"]"#, "prune the roses and water seedlings compost soil greenhouse"),
+            ("[]", "the train was late and passengers waited platform ticket station"),
+        ];
+        let fillers = ["house", "river", "paper", "window", "music", "number", "colour"];
+        for index in 0..count {
+            let (labels, words) = topics[index % topics.len()];
+            let mut words: Vec<&str> = words.split(' ').collect();
+            words.rotate_left(index % 7);
+            words.insert(3, fillers[index % fillers.len()]);
+            let (source, text) = (["east", "west"][index % 2], words.join(" "));
+            writeln!(
+                file,
+                r#"{{"source": "{source}", "title": "", "text": "{text}", "labels": {labels}}}"#
+            )
+            .unwrap();
+        }
+        path
+    }
+
+    fn train_on(path: PathBuf) -> Result<(TopicModel, TrainReport), TrainError> {
+        let files = TrainingFiles { data: vec![path], ..TrainingFiles::default() };
+        train(&files, &TrainConfig::default(), &mut |_| {})
+    }
+
+    #[test]
+    fn a_single_small_file_with_labels_of_its_own_is_enough() {
+        let dir = tempfile::tempdir().unwrap();
+        let (model, report) = train_on(write_articles(dir.path(), 240)).unwrap();
+        let names: Vec<&str> = model.labels().iter().map(|label| label.name.as_str()).collect();
+        assert_eq!(names, ["cooking", "gardening"]);
+        assert_eq!(
+            report.sources,
+            BTreeMap::from([("data east".to_owned(), 120), ("data west".to_owned(), 120),])
+        );
+        assert!(report.cross_fitted.iter().all(|label| label.f1 > 0.99), "{report}");
+        let assigned = |body| -> Vec<String> {
+            let classification = model.classify(&Document::new("", body));
+            let assigned = classification.topics.iter().filter(|topic| topic.assigned);
+            assigned.map(|topic| topic.label.to_owned()).collect()
+        };
+        assert_eq!(assigned("stir the sauce and heat the oven, says the recipe"), ["cooking"]);
+        assert_eq!(assigned("compost is good for the soil and for seedlings"), ["gardening"]);
+        assert_eq!(assigned("passengers missed the train"), [""; 0]);
+    }
+
+    #[test]
+    fn the_same_data_and_seed_give_the_same_bytes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = write_articles(dir.path(), 120);
+        let (first, _) = train_on(path.clone()).unwrap();
+        let (second, _) = train_on(path.clone()).unwrap();
+        assert_eq!(first.encode(), second.encode());
+        let config = TrainConfig { seed: 2, ..TrainConfig::default() };
+        let files = TrainingFiles { data: vec![path], ..TrainingFiles::default() };
+        let (other, _) = train(&files, &config, &mut |_| {}).unwrap();
+        assert_ne!(first.encode(), other.encode());
+    }
+
+    #[test]
+    fn a_refusal_names_file_line_and_label() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("data.jsonl");
+        let check = |content: &str, expected: &str| {
+            std::fs::write(&path, content).unwrap();
+            let error = train_on(path.clone()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error:?} does not say {expected:?}");
+        };
+        check("", "no label occurs");
+        check("{}\n\n{\"labels\": 3}\n", "data.jsonl line 3: ");
+        check("{\"text\": \"a\", \"labels\": [\"x\"]}\n", "\"x\" has 1 positives and 0 negatives");
+        check("{\"labels\": [\"\"]}\n", "\"\" cannot be the name of a label");
+        std::fs::remove_file(&path).unwrap();
+        assert!(train_on(path).unwrap_err().to_string().contains("data.jsonl"));
+    }
+
+    #[test]
+    fn a_masked_cell_says_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = write_articles(dir.path(), 120);
+        // As many articles that would turn "oven" round, were they not masked.
+        let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        for _ in 0..120 {
+            let row = r#"{"text": "oven oven oven", "labels": [], "unknown": ["cooking"]}"#;
+            writeln!(file, "{row}").unwrap();
+        }
+        let (model, _) = train_on(path).unwrap();
+        let classification = model.classify(&Document::new("", "butter in the oven"));
+        assert_eq!(classification.topics[0].label, "cooking");
+        assert!(classification.topics[0].assigned, "{classification:?}");
+    }
+}

@@ -1,0 +1,218 @@
+//! What is kept of an article to compare it with others.
+
+use std::borrow::Cow;
+
+use hashbrown::HashSet;
+
+use crate::simhash::WORDS_MIN;
+use crate::text::{Document, Word, WordClass, bigram_hash, pentagram_hash};
+
+/// Words in a shingle. Four 16-bit words fill a machine word, so that a shingle is its own key.
+pub const SHINGLE_WORDS: usize = 4;
+
+/// An article is judged by its first words, up to this many: it bounds the record and the time.
+pub const TEXT_WORDS_MAX: usize = 8192;
+
+/// The same for the title.
+pub const TITLE_WORDS_MAX: usize = 64;
+
+/// Posting lists an article is filed under, at most.
+pub const POSTING_KEYS_MAX: usize = 16;
+
+/// The keys of an article's posting lists: the smallest hashes of its five-word shingles.
+///
+/// Two articles that share the fraction `J` of their shingles have a key in common with
+/// probability `1 - (1 - J)^16`. The smallest are told apart by all 64 bits; of these the lower
+/// 32 make the key, which are independent of the order. Fewer than five words give no key.
+pub fn posting_keys(document: &Document) -> Vec<u32> {
+    let text = judged_text(document);
+    let mut smallest: Vec<u64> = Vec::with_capacity(POSTING_KEYS_MAX + 1);
+    for words in text.windows(5) {
+        let hash = pentagram_hash([
+            words[0].hash,
+            words[1].hash,
+            words[2].hash,
+            words[3].hash,
+            words[4].hash,
+        ]);
+        if smallest.len() == POSTING_KEYS_MAX && hash >= smallest[POSTING_KEYS_MAX - 1] {
+            continue;
+        }
+        if let Err(place) = smallest.binary_search(&hash) {
+            smallest.insert(place, hash);
+            smallest.truncate(POSTING_KEYS_MAX);
+        }
+    }
+    smallest.iter().map(|&hash| hash as u32).collect()
+}
+
+/// The body, or title and body read as one text if the body alone is too short to judge by.
+fn judged_text(document: &Document) -> Cow<'_, [Word]> {
+    if document.body.len() >= WORDS_MIN {
+        document.body.as_slice().into()
+    } else {
+        document.title.iter().chain(&document.body).copied().collect::<Vec<_>>().into()
+    }
+}
+
+/// A word cut to 15 bits of its hash, and one bit that tells whether it is a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct WordCode(u16);
+
+const NUMBER_BIT: u16 = 1 << 15;
+
+impl WordCode {
+    fn new(word: &Word) -> Self {
+        let code = (word.hash >> 49) as u16;
+        WordCode(if word.class() == WordClass::Number { code | NUMBER_BIT } else { code })
+    }
+
+    pub(super) fn is_number(self) -> bool {
+        self.0 & NUMBER_BIT != 0
+    }
+
+    pub(super) fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+/// The words of an article in two bytes each: all that the judge compares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sketch {
+    /// Hash of all words of title and body, in order and in full.
+    content: u64,
+    shingle_count: u32,
+    title: Vec<WordCode>,
+    text: Vec<WordCode>,
+}
+
+/// Bytes before the words: the content hash, the number of distinct shingles, and the number of
+/// title words.
+const HEADER_BYTES: usize = 8 + 4 + 2;
+
+impl Sketch {
+    pub fn new(document: &Document) -> Self {
+        let text: Vec<WordCode> =
+            judged_text(document).iter().take(TEXT_WORDS_MAX).map(WordCode::new).collect();
+        let shingle_count = shingles(&text).collect::<HashSet<u64>>().len() as u32;
+        let title = document.title.iter().take(TITLE_WORDS_MAX).map(WordCode::new).collect();
+        Sketch { content: content_hash(document), shingle_count, title, text }
+    }
+
+    /// Layout, version 1, all little-endian: content hash (8 bytes), number of distinct shingles
+    /// (4), number of title words (2), the title's words and then the text's (2 bytes each).
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let words = self.title.iter().chain(&self.text);
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + 2 * (self.title.len() + self.text.len()));
+        bytes.extend(self.content.to_le_bytes());
+        bytes.extend(self.shingle_count.to_le_bytes());
+        bytes.extend((self.title.len() as u16).to_le_bytes());
+        bytes.extend(words.flat_map(|word| word.0.to_le_bytes()));
+        bytes
+    }
+
+    /// Reads what [`Sketch::to_bytes`] wrote; `None` if these bytes cannot come from it.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (content, rest) = bytes.split_first_chunk()?;
+        let (shingle_count, rest) = rest.split_first_chunk()?;
+        let (title_len, rest) = rest.split_first_chunk()?;
+        let (words, []) = rest.as_chunks::<2>() else { return None };
+        let (title, text) = words.split_at_checked(u16::from_le_bytes(*title_len).into())?;
+        let shingle_count = u32::from_le_bytes(*shingle_count);
+        let shingle_count_max = text.len().saturating_sub(SHINGLE_WORDS - 1);
+        let shingle_count_min = shingle_count_max.min(1);
+        let is_possible = title.len() <= TITLE_WORDS_MAX
+            && text.len() <= TEXT_WORDS_MAX
+            && (shingle_count_min..=shingle_count_max).contains(&(shingle_count as usize));
+        let decode = |words: &[[u8; 2]]| {
+            words.iter().map(|word| WordCode(u16::from_le_bytes(*word))).collect()
+        };
+        is_possible.then(|| Sketch {
+            content: u64::from_le_bytes(*content),
+            shingle_count,
+            title: decode(title),
+            text: decode(text),
+        })
+    }
+
+    /// A sketch of an article that nobody wrote, put together from words of others.
+    pub(super) fn of_words(title: Vec<WordCode>, text: Vec<WordCode>) -> Self {
+        let shingle_count = shingles(&text).collect::<HashSet<u64>>().len() as u32;
+        let words = title.iter().chain(&text);
+        let content = words.fold(0, |hash, word| bigram_hash(hash, word.0.into()));
+        Sketch { content, shingle_count, title, text }
+    }
+
+    /// Same title and same body, word by word, and at least one word.
+    pub(super) fn same_content(&self, other: &Sketch) -> bool {
+        self.content == other.content && !(self.text.is_empty() && self.title.is_empty())
+    }
+
+    /// Which of two sketches is the shorter: by length, and if that is equal by content, so that
+    /// the order in which two articles are given never matters.
+    pub(super) fn length_order(&self) -> (usize, u64) {
+        (self.text.len(), self.content)
+    }
+
+    pub(super) fn title(&self) -> &[WordCode] {
+        &self.title
+    }
+
+    pub(super) fn text(&self) -> &[WordCode] {
+        &self.text
+    }
+
+    pub(super) fn shingle_count(&self) -> usize {
+        self.shingle_count as usize
+    }
+}
+
+pub(super) fn shingles(text: &[WordCode]) -> impl Iterator<Item = u64> {
+    text.windows(SHINGLE_WORDS)
+        .map(|words| words.iter().fold(0, |shingle, word| shingle << 16 | u64::from(word.0)))
+}
+
+/// The separator makes words that move between title and body count as a change.
+fn content_hash(document: &Document) -> u64 {
+    const SEPARATOR: u64 = 0;
+    let title = document.title.iter().map(|word| word.hash);
+    let body = document.body.iter().map(|word| word.hash);
+    title.chain([SEPARATOR]).chain(body).fold(document.word_count() as u64, bigram_hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn bytes_bring_back_the_sketch(title in "\\PC{0,80}", body in "\\PC{0,200}") {
+            let sketch = Sketch::new(&Document::new(&title, &body));
+            prop_assert_eq!(Sketch::from_bytes(&sketch.to_bytes()), Some(sketch));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Some(sketch) = Sketch::from_bytes(&bytes) {
+                prop_assert_eq!(sketch.to_bytes(), bytes);
+            }
+        }
+
+        #[test]
+        fn posting_keys_are_the_smallest_distinct(body in "[a-e ]{0,300}") {
+            let document = Document::new("", &body);
+            let hashes: Vec<u64> = document.body.iter().map(|word| word.hash).collect();
+            let mut expected: Vec<u64> = hashes
+                .windows(5)
+                .map(|words| pentagram_hash([words[0], words[1], words[2], words[3], words[4]]))
+                .collect();
+            expected.sort_unstable();
+            expected.dedup();
+            expected.truncate(POSTING_KEYS_MAX);
+            let expected: Vec<u32> = expected.into_iter().map(|hash| hash as u32).collect();
+            prop_assert_eq!(posting_keys(&document), expected);
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! What the judge must say of articles as they come in, with the weights as shipped.
+
+use proptest::prelude::*;
+
+use super::features::Sense;
+use super::*;
+use crate::text::Document;
+
+fn judge() -> Judge {
+    serde_json::from_str(include_str!("judge.json")).unwrap()
+}
+
+const HARBOUR: &str = "\
+The port authority of Velmouth will deepen its main channel by two metres so that larger \
+container ships can call at any tide, its chairwoman said on Tuesday.\n\
+Work is due to begin in March and to last nineteen months. The authority has set aside 214 \
+million crowns, a third of it from a loan of the regional development bank, and expects the \
+dredging to raise traffic by a fifth within four years.\n\
+Fishermen from the villages along the estuary have opposed the plan since it was first shown \
+to the public two years ago. They fear that the dredged mud, which holds heavy metals from a \
+closed tannery upstream, will settle on the mussel beds.\n\
+\"We were promised a study of the sediment before a single shovel goes in,\" said Aldo Brenner, \
+who speaks for forty boats. \"What we have been given is a brochure.\"\n\
+The authority says that mud from the upper reach will be taken to a lined basin inland, and \
+that divers will check the beds every second week while the dredgers are at work.\n\
+A court in the county town will hear a complaint by two of the villages next month. Lawyers on \
+both sides said they did not expect a ruling before the summer.";
+
+const SCHOOLS: &str = "\
+Every primary school in the district of Oberlund will serve a warm meal from next autumn, after \
+councillors voted late on Thursday to pay for kitchens in the last eleven buildings without one.\n\
+The vote was closer than expected. Four members of the governing party stayed away, and the \
+motion passed only because a former mayor, now sitting as an independent, raised her hand.\n\
+Parents will pay about half of what a meal costs. Families who live on benefits pay nothing, \
+and the head teachers have been asked to make sure that no child can tell who does.\n\
+The largest of the new kitchens will be built into a disused gymnasium in the old town, where \
+caterers can cook for six schools at once and send the food out in heated vans.\n\
+Critics on the council called the scheme a luxury while roofs are leaking. The treasurer \
+answered that the roofs were paid for in last year's budget and that most are already mended.";
+
+/// Some two hundred words that a site puts under every article.
+const FOOTER: &str = "\
+Sign up for our morning briefing and get the stories that matter in your inbox every weekday. \
+You can unsubscribe at any time with one click. By signing up you agree to our terms of use and \
+acknowledge that you have read our privacy notice. This site is protected and the terms of the \
+provider apply. Read more: our pick of the best long reads of the month. Follow us on all the \
+usual channels or download the app for your phone and tablet. Subscribers can comment on this \
+article; please keep to the rules of the house and stay on the topic. Comments are checked \
+before they appear, which may take a few hours at weekends. If you have found an error, write \
+to the corrections desk and name the headline and the date. All content on this site is \
+protected by copyright. No part of it may be copied, stored or passed on without permission in \
+writing from the publisher. Figures from the exchanges are delayed by at least fifteen minutes. \
+Weather data come from the national service. The publisher is a member of the press council and \
+follows its code. Imprint, contact, careers, advertise with us, privacy settings, accessibility, \
+help and frequently asked questions, terms and conditions, archive, newsletters, podcasts, shop.";
+
+fn dividend(company: &str, cents: u32, payable: u32, record: u32) -> Document {
+    let title = format!("{company} declares quarterly dividend");
+    let body = format!(
+        "{company} said its board declared a regular quarterly dividend of {cents} cents a share, \
+         payable April {payable} to shareholders of record on March {record}."
+    );
+    Document::new(&title, &body)
+}
+
+fn compare(a: &Document, b: &Document) -> Comparison {
+    let (a, b) = (Sketch::new(a), Sketch::new(b));
+    judge().compare(&Probe::new(&a), &b)
+}
+
+#[track_caller]
+fn check(a: &Document, b: &Document, expected: Option<MatchKind>) {
+    let comparison = compare(a, b);
+    assert_eq!(comparison.kind, expected, "{comparison:?}");
+    assert_eq!(compare(b, a), comparison, "depends on the order");
+}
+
+#[test]
+fn equal_words_are_an_exact_copy() {
+    let article = Document::new("Velmouth to deepen its port", HARBOUR);
+    check(&article, &article, Some(MatchKind::Exact));
+    let shouted = Document::new("VELMOUTH TO DEEPEN ITS PORT!", &HARBOUR.replace(' ', " \u{a0} "));
+    check(&article, &shouted, Some(MatchKind::Exact));
+    let retitled = Document::new("Fishermen fight dredging plan", HARBOUR);
+    check(&article, &retitled, Some(MatchKind::Near));
+    check(
+        &Document::new("", "Mayor resigns"),
+        &Document::new("", "mayor resigns"),
+        Some(MatchKind::Exact),
+    );
+    check(&Document::default(), &Document::default(), None);
+}
+
+#[test]
+fn the_words_of_title_and_body_are_not_mixed_up() {
+    let a = Document::new("one two three", "four five six seven eight nine ten");
+    let b = Document::new("one two three four", "five six seven eight nine ten");
+    assert_ne!(compare(&a, &b).kind, Some(MatchKind::Exact));
+}
+
+#[test]
+fn different_articles_are_unique() {
+    let harbour = Document::new("Velmouth to deepen its port", HARBOUR);
+    let schools = Document::new("Oberlund pays for school meals", SCHOOLS);
+    check(&harbour, &schools, None);
+    assert_eq!(compare(&harbour, &schools), Comparison::NONE);
+}
+
+#[test]
+fn edited_copies_are_near() {
+    let original = Document::new("Velmouth to deepen its port", HARBOUR);
+    let paragraphs: Vec<&str> = HARBOUR.lines().collect();
+    let trimmed = paragraphs[..3].join("\n");
+    let corrected = HARBOUR.replace("214 million", "241 million").replace("Aldo", "Aldous");
+    let without_middle = [&paragraphs[..2], &paragraphs[3..]].concat().join("\n");
+    let extended = format!("{HARBOUR}\nThe harbour master declined to comment on the complaint.");
+    let framed = format!("VELMOUTH, Jan 14 (Agency) - {HARBOUR}\n{FOOTER}");
+    for body in [trimmed, corrected, without_middle, extended, framed] {
+        check(
+            &original,
+            &Document::new("Velmouth to deepen its port", &body),
+            Some(MatchKind::Near),
+        );
+        check(&original, &Document::new("Dredging splits estuary", &body), Some(MatchKind::Near));
+    }
+}
+
+#[test]
+fn boilerplate_makes_no_duplicate() {
+    let with_footer = |title: &str, body: &str| Document::new(title, &format!("{body}\n{FOOTER}"));
+    let short = |body: &str| body.lines().next().unwrap_or_default().to_owned();
+    let harbour = with_footer("Velmouth to deepen its port", &short(HARBOUR));
+    let schools = with_footer("Oberlund pays for school meals", &short(SCHOOLS));
+    check(&harbour, &schools, None);
+    check(
+        &with_footer("Velmouth to deepen its port", HARBOUR),
+        &with_footer("Oberlund pays for school meals", SCHOOLS),
+        None,
+    );
+}
+
+#[test]
+fn templates_with_other_figures_are_no_duplicates() {
+    let brake = dividend("Norland Brake Co", 22, 15, 31);
+    check(&brake, &dividend("Norland Brake Co", 22, 15, 31), Some(MatchKind::Exact));
+    check(&brake, &dividend("Harmon Glass Inc", 7, 30, 12), None);
+    check(&brake, &dividend("Harmon Glass Inc", 22, 30, 14), None);
+}
+
+#[test]
+fn one_long_passage_in_another_article_is_partial_at_most() {
+    let report = Document::new("Velmouth to deepen its port", HARBOUR);
+    let passage: Vec<&str> = HARBOUR.lines().skip(2).take(2).collect();
+    let comment =
+        Document::new("What Oberlund can learn", &format!("{SCHOOLS}\n{}", passage.join("\n")));
+    assert_ne!(compare(&report, &comment).kind, Some(MatchKind::Near));
+}
+
+#[test]
+fn too_few_words_are_never_near() {
+    check(
+        &Document::new("", "Markets close higher today"),
+        &Document::new("", "Markets close higher"),
+        None,
+    );
+    check(
+        &Document::new("Markets", "close higher"),
+        &Document::new("", "Markets close higher"),
+        None,
+    );
+    assert!(posting_keys(&Document::new("Markets", "close higher today")).is_empty());
+    assert_eq!(posting_keys(&Document::new("Markets", "close higher today again")).len(), 1);
+}
+
+#[test]
+fn a_title_stands_in_for_a_missing_body() {
+    let a = Document::new("Central bank of Norland leaves its key rate at four percent", "");
+    let b =
+        Document::new("Central bank of Norland leaves its key rate at four percent", "More soon.");
+    assert!(compare(&a, &b).similarity > 0.5);
+    assert!(!posting_keys(&a).is_empty());
+}
+
+#[test]
+fn scripts_without_blanks_are_compared_too() {
+    let text = "市政府星期二宣布将在明年春天开始疏浚主航道以便更大的集装箱船可以随时进港工程预计持续十九个月";
+    let a = Document::new("港口将加深航道", text);
+    check(&a, &Document::new("港口将加深航道", &format!("{text}。")), Some(MatchKind::Exact));
+    let edited = format!("{text}，当地渔民对此表示反对");
+    assert!(compare(&a, &Document::new("", &edited)).containment > 0.9);
+}
+
+#[test]
+fn hostile_texts_are_compared_in_bounded_time() {
+    let repeated = Document::new("", &"spam ".repeat(200_000));
+    let counted: String = (0..150_000).map(|number| format!("{number} ")).collect();
+    let counted = Document::new("", &counted);
+    assert_eq!(posting_keys(&repeated).len(), 1);
+    check(&repeated, &counted, None);
+    check(&counted, &counted, Some(MatchKind::Exact));
+    assert!(Sketch::new(&counted).to_bytes().len() < 2 * (TEXT_WORDS_MAX + TITLE_WORDS_MAX) + 64);
+}
+
+#[test]
+fn a_judge_that_does_not_fit_is_refused() {
+    type Change<'a> = &'a dyn Fn(&mut serde_json::Value);
+    let good = serde_json::to_value(judge()).unwrap();
+    let broken = |change: Change| {
+        let mut value = good.clone();
+        change(&mut value);
+        serde_json::from_value::<Judge>(value)
+    };
+    assert_eq!(broken(&|_| ()).ok(), Some(judge()));
+    let refused: [(Change, JudgeError); 4] = [
+        (&|judge| judge["features"][0] = "colour".into(), JudgeError::OtherFeatures),
+        (&|judge| judge["near_threshold"] = 1.5.into(), JudgeError::BadThreshold),
+        (
+            &|judge| judge["near"]["trees"][0]["leaves"] = [0.5, 0.5].into(),
+            JudgeError::MalformedTree,
+        ),
+        (&|judge| judge["near"]["trees"][0]["splits"][0][0] = 99.into(), JudgeError::MalformedTree),
+    ];
+    for (change, reason) in refused {
+        let error = broken(change).unwrap_err();
+        assert_eq!(error.to_string(), reason.to_string());
+    }
+}
+
+proptest! {
+    /// More of what speaks for a duplicate never makes the judge doubt it, nor less of what
+    /// speaks against.
+    #[test]
+    fn the_judge_is_monotone(
+        features in prop::collection::vec(0.0f32..8.0, FEATURES.len()),
+        changed in 0..FEATURES.len(),
+        change in 0.0f32..8.0,
+    ) {
+        let judge = judge();
+        let mut stronger = features.clone();
+        match FEATURES[changed].1 {
+            Sense::For => stronger[changed] += change,
+            Sense::Against => stronger[changed] -= change,
+        }
+        for forest in [&judge.near, &judge.partial] {
+            prop_assert!(forest.probability(&stronger) >= forest.probability(&features));
+        }
+    }
+}
+
+/// Texts that often share stretches of words.
+fn any_text() -> impl Strategy<Value = String> {
+    let stretch = (0..HARBOUR.len(), 0..400usize)
+        .prop_map(|(start, len)| HARBOUR.chars().skip(start).take(len).collect::<String>());
+    prop::collection::vec(prop_oneof![stretch, "\\PC{0,40}", "[a-c0-2 ]{0,60}"], 0..5)
+        .prop_map(|parts| parts.join(" "))
+}
+
+proptest! {
+    #[test]
+    fn answers_are_symmetric_and_in_range(
+        titles in (any_text(), any_text()), bodies in (any_text(), any_text()),
+    ) {
+        let a = Document::new(&titles.0, &bodies.0);
+        let b = Document::new(&titles.1, &bodies.1);
+        let comparison = compare(&a, &b);
+        prop_assert_eq!(comparison, compare(&b, &a));
+        for value in [comparison.probability, comparison.similarity, comparison.containment] {
+            prop_assert!((0.0..=1.0).contains(&value));
+        }
+        prop_assert!(comparison.similarity <= comparison.containment);
+        if a.word_count() > 0 {
+            prop_assert_eq!(compare(&a, &a).kind, Some(MatchKind::Exact));
+        }
+    }
+}

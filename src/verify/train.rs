@@ -1,0 +1,731 @@
+//! Trains the judge on labelled pairs and tells how good it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flate2::read::MultiGzDecoder;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::features::{FEATURES, FeatureVector, Probe, Sense, align, features};
+use super::sketch::{Sketch, WordCode};
+use super::trees::{Forest, Split, Tree, sigmoid};
+use super::{Judge, MatchKind};
+use crate::text::{Document, bigram_hash, word_hash};
+
+#[derive(Debug, Error)]
+pub enum TrainError {
+    #[error("cannot read {path}")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("line {line} of {path} is not a labelled pair")]
+    Parse { path: PathBuf, line: usize, source: serde_json::Error },
+    #[error("no pairs to train on in {0}")]
+    NoPairs(PathBuf),
+}
+
+/// The sets the judge learns from, by file name, and how much each of them weighs as a whole:
+/// real pairs of news more than derived ones, and than web pages.
+const TRAINING_SETS: [(&str, f64); 8] = [
+    ("natural_modern", 3.0),
+    ("natural_reuters_rule_labelled", 5.0),
+    ("webis_trec_web", 4.0),
+    ("webis_trec_terabyte", 2.5),
+    ("derived_mutations", 4.0),
+    ("derived_hard_negatives", 2.0),
+    ("semeval_same_event_negatives", 1.0),
+    ("clough_stevenson_short_answers", 0.3),
+];
+
+/// Kinds of pairs that were edited beyond what anybody calls the same article. They are scored,
+/// not learnt from.
+pub const EXTREME_KINDS: [&str; 5] =
+    ["numbers:3", "ocr:3", "republish:3", "roundup_containment:1", "roundup_containment:2"];
+
+/// A pair as the files have it.
+#[derive(Debug, Deserialize)]
+struct PairLine {
+    a_id: String,
+    b_id: String,
+    #[serde(default)]
+    a_title: String,
+    #[serde(default)]
+    b_title: String,
+    a_text: String,
+    b_text: String,
+    label: Label,
+    #[serde(default)]
+    kind: String,
+    #[serde(default)]
+    borderline: bool,
+}
+
+/// Whether people call a pair the same article. In the files 0, "partial" and 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "serde_json::Value")]
+pub enum Label {
+    No,
+    Partial,
+    Yes,
+}
+
+impl TryFrom<serde_json::Value> for Label {
+    type Error = String;
+
+    fn try_from(value: serde_json::Value) -> Result<Self, String> {
+        match value {
+            value if value == 0 => Ok(Label::No),
+            value if value == "partial" => Ok(Label::Partial),
+            value if value == 1 => Ok(Label::Yes),
+            value => Err(format!("{value} is no label")),
+        }
+    }
+}
+
+/// A labelled pair, reduced to what the judge sees.
+pub struct Pair {
+    pub set: String,
+    pub kind: String,
+    pub label: Label,
+    pub borderline: bool,
+    pub a_id: String,
+    pub b_id: String,
+    a: Sketch,
+    b: Sketch,
+    /// `None` if the two have no shingle in common: then nothing is left to be judged.
+    features: Option<FeatureVector>,
+}
+
+impl Pair {
+    pub fn is_extreme(&self) -> bool {
+        EXTREME_KINDS.contains(&self.kind.as_str())
+    }
+}
+
+/// All pairs of a `.jsonl` or `.jsonl.gz` file. The set is named after the file.
+pub fn read_pairs(path: &Path) -> Result<Vec<Pair>, TrainError> {
+    let read_error = |source| TrainError::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(read_error)?;
+    let reader: Box<dyn BufRead> = if path.extension().is_some_and(|ext| ext == "gz") {
+        Box::new(BufReader::new(MultiGzDecoder::new(file)))
+    } else {
+        Box::new(BufReader::new(file))
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let set = name.split('.').next().unwrap_or_default();
+    let mut pairs = Vec::new();
+    for (index, line) in reader.lines().enumerate() {
+        let parsed = serde_json::from_str(&line.map_err(read_error)?).map_err(|source| {
+            TrainError::Parse { path: path.to_owned(), line: index + 1, source }
+        })?;
+        pairs.push(pair_from_line(set, parsed));
+    }
+    Ok(pairs)
+}
+
+fn pair_from_line(set: &str, line: PairLine) -> Pair {
+    let a = Sketch::new(&Document::new(&line.a_title, &line.a_text));
+    let b = Sketch::new(&Document::new(&line.b_title, &line.b_text));
+    let probe = Probe::new(&a);
+    let features = align(&probe, &b).map(|alignment| features(&probe, &b, &alignment));
+    Pair {
+        set: set.to_owned(),
+        kind: line.kind,
+        label: line.label,
+        borderline: line.borderline,
+        a_id: line.a_id,
+        b_id: line.b_id,
+        a,
+        b,
+        features,
+    }
+}
+
+/// All pairs of the sets that [`train`] learns from, of those that the folder has.
+pub fn read_training_pairs(folder: &Path) -> Result<Vec<Pair>, TrainError> {
+    let mut pairs = Vec::new();
+    for (set, _) in TRAINING_SETS {
+        let paths = ["jsonl", "jsonl.gz"].map(|ext| folder.join(format!("{set}.{ext}")));
+        if let Some(path) = paths.iter().find(|path| path.exists()) {
+            pairs.extend(read_pairs(path)?);
+        }
+    }
+    if pairs.is_empty() { Err(TrainError::NoPairs(folder.to_owned())) } else { Ok(pairs) }
+}
+
+/// Trains a judge on the given pairs. The same pairs give the same judge, bit by bit, on every
+/// machine. `progress` is told how many trees of how many are grown.
+pub fn train(pairs: &[&Pair], mut progress: impl FnMut(usize, usize)) -> Judge {
+    let framed = framed_examples(pairs);
+    let near = boost(&near_examples(pairs, &framed), |tree| progress(tree, 2 * TREE_COUNT));
+    let partial = boost(&partial_examples(pairs, &framed), |tree| {
+        progress(TREE_COUNT + tree, 2 * TREE_COUNT);
+    });
+    let (near, partial) = (Arc::new(near), Arc::new(partial));
+    Judge { near_threshold: 0.5, partial_threshold: 0.5, near, partial }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Example {
+    features: FeatureVector,
+    is_match: bool,
+    weight: f64,
+}
+
+/// What tells copies from everything else. Partial duplicates are neither.
+fn near_examples(pairs: &[&Pair], framed: &[Example]) -> Vec<Example> {
+    let mut examples = examples(pairs, |pair| match pair.label {
+        Label::Yes => Some((true, 1.0)),
+        Label::Partial => None,
+        Label::No => Some((false, 1.0)),
+    });
+    examples.extend_from_slice(framed);
+    examples
+}
+
+/// What tells partial duplicates, and copies all the more, from pairs that share only a quote,
+/// the background or boilerplate. Few pairs show where that line runs; they weigh more, and
+/// boilerplate with them.
+fn partial_examples(pairs: &[&Pair], framed: &[Example]) -> Vec<Example> {
+    let mut examples = examples(pairs, |pair| {
+        let set_weight = if pair.set == "natural_modern" { 5.0 } else { 1.0 };
+        Some(match pair.label {
+            Label::Yes => (true, 0.3 * set_weight),
+            Label::Partial => (true, 3.0 * set_weight),
+            Label::No => (false, set_weight),
+        })
+    });
+    let heavier = |example: &Example| Example { weight: 2.0 * example.weight, ..*example };
+    examples.extend(framed.iter().map(heavier));
+    examples
+}
+
+/// The pairs as examples; `target` tells whether a pair is a match and how much it weighs among
+/// the pairs of its set, or that it is not to be learnt from.
+fn examples(pairs: &[&Pair], target: impl Fn(&Pair) -> Option<(bool, f64)>) -> Vec<Example> {
+    let usable = |pair: &&&Pair| !pair.is_extreme() && target(pair).is_some();
+    let mut set_sizes: BTreeMap<&str, usize> = BTreeMap::new();
+    for pair in pairs.iter().filter(usable) {
+        *set_sizes.entry(&pair.set).or_default() += 1;
+    }
+    let set_weight = |set: &str| {
+        TRAINING_SETS.iter().find(|(name, _)| *name == set).map_or(1.0, |&(_, weight)| weight)
+    };
+    let example = |pair: &&Pair| {
+        let (is_match, weight) = target(pair)?;
+        let certainty = if pair.borderline { 0.5 } else { 1.0 };
+        let per_pair = WEIGHT_UNIT * set_weight(&pair.set) / set_sizes[pair.set.as_str()] as f64;
+        Some(Example { features: pair.features?, is_match, weight: weight * certainty * per_pair })
+    };
+    pairs.iter().filter(usable).filter_map(example).collect()
+}
+
+/// What a set of weight 1 weighs, to be held against [`LEAF_PENALTY`].
+const WEIGHT_UNIT: f64 = 1000.0;
+
+/// Articles with boilerplate around them, put together from words of the given pairs: two
+/// articles that share nothing but a long frame are no duplicates, and the same article in two
+/// frames is one. The labelled pairs show too little of that.
+fn framed_examples(pairs: &[&Pair]) -> Vec<Example> {
+    const COUNT: usize = 600;
+    const WEIGHT: f64 = 2.0;
+    let mut random = Random(7);
+    let sketches: Vec<&Sketch> =
+        pairs.iter().map(|pair| &pair.a).filter(|sketch| !sketch.text().is_empty()).collect();
+    let mut examples = Vec::with_capacity(COUNT);
+    // Most draws are used; the bound is for folders with very few pairs.
+    for _ in 0..2 * COUNT {
+        if examples.len() == COUNT || sketches.is_empty() {
+            break;
+        }
+        let is_match = random.below(3) == 0;
+        let (a, b) = if is_match {
+            same_article_framed(&sketches, &mut random)
+        } else {
+            same_frame(&sketches, &mut random)
+        };
+        let probe = Probe::new(&a);
+        if let Some(alignment) = align(&probe, &b) {
+            let features = features(&probe, &b, &alignment);
+            let weight = WEIGHT_UNIT * WEIGHT / COUNT as f64;
+            examples.push(Example { features, is_match, weight });
+        }
+    }
+    examples
+}
+
+fn same_article_framed(sketches: &[&Sketch], random: &mut Random) -> (Sketch, Sketch) {
+    let article = random.pick(sketches);
+    let other_title = random.pick(sketches).title();
+    let body = head(article, random.between(60, 400));
+    let frame_words_max = body.len().max(40);
+    let is_retitled = random.below(2) == 0;
+    let mut framed = |title: &[WordCode]| {
+        // Half of all copies lose up to a third at their end.
+        let kept = if random.below(2) == 0 {
+            body.len()
+        } else {
+            body.len() * random.between(66, 100) / 100
+        };
+        let frame = passage(random.pick(sketches), random.between(8, frame_words_max), random);
+        with_frame(title, &body[..kept], frame, random.below(4) == 0)
+    };
+    (framed(article.title()), framed(if is_retitled { other_title } else { article.title() }))
+}
+
+fn same_frame(sketches: &[&Sketch], random: &mut Random) -> (Sketch, Sketch) {
+    let (one, other) = (random.pick(sketches), random.pick(sketches));
+    let frame = passage(random.pick(sketches), random.between(40, 300), random);
+    let is_before = random.below(4) == 0;
+    let mut framed = |article: &Sketch| {
+        with_frame(article.title(), head(article, random.between(15, 150)), frame, is_before)
+    };
+    (framed(one), framed(other))
+}
+
+fn with_frame(
+    title: &[WordCode],
+    body: &[WordCode],
+    frame: &[WordCode],
+    is_before: bool,
+) -> Sketch {
+    let text = if is_before { [frame, body] } else { [body, frame] };
+    Sketch::of_words(title.to_vec(), text.concat())
+}
+
+fn head(sketch: &Sketch, word_count: usize) -> &[WordCode] {
+    &sketch.text()[..word_count.min(sketch.text().len())]
+}
+
+fn passage<'a>(sketch: &'a Sketch, word_count: usize, random: &mut Random) -> &'a [WordCode] {
+    let word_count = word_count.min(sketch.text().len());
+    let start = random.below(sketch.text().len() - word_count + 1);
+    &sketch.text()[start..start + word_count]
+}
+
+/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): small, and the same everywhere.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+
+    fn between(&mut self, min: usize, end: usize) -> usize {
+        min + self.below(end - min)
+    }
+
+    fn pick<'a>(&mut self, sketches: &[&'a Sketch]) -> &'a Sketch {
+        sketches[self.below(sketches.len())]
+    }
+}
+
+const TREE_COUNT: usize = 160;
+const TREE_DEPTH: u32 = 3;
+const LEARNING_RATE: f64 = 0.06;
+const LEAF_PENALTY: f64 = 5.0;
+const LEAF_EXAMPLES_MIN: usize = 20;
+const BINS_MAX: usize = 64;
+
+/// Gradient boosting with logistic loss and second-order leaves, as in XGBoost (Chen and
+/// Guestrin, KDD 2016), and its way of keeping trees monotone.
+fn boost(examples: &[Example], mut progress: impl FnMut(usize)) -> Forest {
+    let weight_of = |is_match: bool| -> f64 {
+        let matching = examples.iter().filter(|example| example.is_match == is_match);
+        matching.map(|example| example.weight).sum()
+    };
+    let base_log_odds = libm::log((weight_of(true) + 1.0) / (weight_of(false) + 1.0)) as f32;
+    let bins = Bins::new(examples);
+    let everything: Vec<usize> = (0..examples.len()).collect();
+    let mut trees = Vec::with_capacity(TREE_COUNT);
+    let mut log_odds = vec![base_log_odds; examples.len()];
+    for tree_index in 0..TREE_COUNT {
+        let slopes: Vec<Slope> =
+            examples.iter().zip(&log_odds).map(|(example, &at)| Slope::of(example, at)).collect();
+        let mut grower = Grower::new(&bins, &slopes);
+        grower.grow(0, &everything, f64::NEG_INFINITY..f64::INFINITY);
+        for (example, log_odds) in examples.iter().zip(&mut log_odds) {
+            *log_odds += grower.tree.value(&example.features);
+        }
+        trees.push(grower.tree);
+        progress(tree_index + 1);
+    }
+    Forest { base_log_odds, trees }
+}
+
+/// First and second derivative of the loss by the log-odds, weighted.
+#[derive(Debug, Default, Clone, Copy)]
+struct Slope {
+    gradient: f64,
+    hessian: f64,
+    count: usize,
+}
+
+impl Slope {
+    fn of(example: &Example, log_odds: f32) -> Self {
+        let probability = f64::from(sigmoid(log_odds));
+        let target = f64::from(u8::from(example.is_match));
+        Slope {
+            gradient: example.weight * (probability - target),
+            hessian: example.weight * (probability * (1.0 - probability)).max(1e-6),
+            count: 1,
+        }
+    }
+
+    fn plus(self, other: Slope) -> Slope {
+        Slope {
+            gradient: self.gradient + other.gradient,
+            hessian: self.hessian + other.hessian,
+            count: self.count + other.count,
+        }
+    }
+
+    fn minus(self, other: Slope) -> Slope {
+        Slope {
+            gradient: self.gradient - other.gradient,
+            hessian: self.hessian - other.hessian,
+            count: self.count - other.count,
+        }
+    }
+
+    /// The best value for a leaf of these examples, within bounds.
+    fn best_value(self, bounds: &Range<f64>) -> f64 {
+        (-self.gradient / (self.hessian + LEAF_PENALTY)).clamp(bounds.start, bounds.end)
+    }
+
+    /// By how much a leaf of this value lowers the loss.
+    fn gain(self, value: f64) -> f64 {
+        -(self.gradient * value + 0.5 * (self.hessian + LEAF_PENALTY) * value * value)
+    }
+}
+
+/// Every feature of every example, as the number of the interval it falls into.
+struct Bins {
+    /// By feature: the upper end of every interval but the last, ascending.
+    thresholds: Vec<Vec<f32>>,
+    /// By feature and example.
+    bin_of: Vec<Vec<u8>>,
+}
+
+impl Bins {
+    fn new(examples: &[Example]) -> Self {
+        let column = |feature: usize| -> Vec<f32> {
+            examples.iter().map(|example| example.features[feature]).collect()
+        };
+        let thresholds: Vec<Vec<f32>> =
+            (0..FEATURES.len()).map(|feature| quantile_thresholds(column(feature))).collect();
+        let bin = |feature: usize, value: f32| {
+            thresholds[feature].partition_point(|&threshold| threshold < value) as u8
+        };
+        let bin_of = (0..FEATURES.len())
+            .map(|feature| column(feature).into_iter().map(|value| bin(feature, value)).collect())
+            .collect();
+        Bins { thresholds, bin_of }
+    }
+}
+
+/// Values half-way between neighbours that part the examples into about equal groups.
+fn quantile_thresholds(mut values: Vec<f32>) -> Vec<f32> {
+    values.sort_by(f32::total_cmp);
+    let mut thresholds: Vec<f32> = (1..BINS_MAX)
+        .map(|part| values.len() * part / BINS_MAX)
+        .filter_map(|place| {
+            let above = *values.get(place)?;
+            let below = *values[..place].iter().rev().find(|&&value| value < above)?;
+            Some(below + (above - below) / 2.0)
+        })
+        .collect();
+    thresholds.dedup();
+    thresholds
+}
+
+/// A tree being grown.
+struct Grower<'a> {
+    bins: &'a Bins,
+    slopes: &'a [Slope],
+    tree: Tree,
+}
+
+/// A way to part some examples in two.
+struct Parting {
+    feature: usize,
+    /// The last bin that goes below.
+    bin: usize,
+    gain: f64,
+    below_bounds: Range<f64>,
+    above_bounds: Range<f64>,
+}
+
+impl<'a> Grower<'a> {
+    fn new(bins: &'a Bins, slopes: &'a [Slope]) -> Self {
+        let leaf_count = 1 << TREE_DEPTH;
+        let tree =
+            Tree { splits: vec![Split::NONE; leaf_count - 1], leaves: vec![0.0; leaf_count] };
+        Grower { bins, slopes, tree }
+    }
+
+    /// Grows the subtree at a place of the tree, for these examples. Its leaves stay within the
+    /// bounds. Where no split is worth it, everything goes below, down to the leaf.
+    fn grow(&mut self, place: usize, members: &[usize], bounds: Range<f64>) {
+        let total = members.iter().fold(Slope::default(), |sum, &i| sum.plus(self.slopes[i]));
+        if place >= self.tree.splits.len() {
+            let value = LEARNING_RATE * total.best_value(&bounds);
+            self.tree.leaves[place - self.tree.splits.len()] = value as f32;
+            return;
+        }
+        let Some(parting) = self.best_parting(members, total, &bounds) else {
+            return self.grow(2 * place + 1, members, bounds);
+        };
+        let Parting { feature, bin, below_bounds, above_bounds, .. } = parting;
+        self.tree.splits[place] = Split(feature as u8, self.bins.thresholds[feature][bin]);
+        let is_below = |&member: &usize| usize::from(self.bins.bin_of[feature][member]) <= bin;
+        let (below, above): (Vec<usize>, Vec<usize>) = members.iter().partition(|m| is_below(m));
+        self.grow(2 * place + 1, &below, below_bounds);
+        self.grow(2 * place + 2, &above, above_bounds);
+    }
+
+    fn best_parting(
+        &self,
+        members: &[usize],
+        total: Slope,
+        bounds: &Range<f64>,
+    ) -> Option<Parting> {
+        const GAIN_MIN: f64 = 1e-9;
+        let mut best: Option<Parting> = None;
+        let undivided_gain = total.gain(total.best_value(bounds));
+        for (feature, &(_, sense)) in FEATURES.iter().enumerate() {
+            let mut by_bin = [Slope::default(); BINS_MAX];
+            for &member in members {
+                let bin = usize::from(self.bins.bin_of[feature][member]);
+                by_bin[bin] = by_bin[bin].plus(self.slopes[member]);
+            }
+            let mut below = Slope::default();
+            let thresholds = &self.bins.thresholds[feature];
+            for (bin, &slope) in by_bin[..thresholds.len()].iter().enumerate() {
+                below = below.plus(slope);
+                let above = total.minus(below);
+                if below.count.min(above.count) < LEAF_EXAMPLES_MIN {
+                    continue;
+                }
+                let (below_value, above_value) =
+                    (below.best_value(bounds), above.best_value(bounds));
+                let is_monotone = match sense {
+                    Sense::For => below_value <= above_value,
+                    Sense::Against => below_value >= above_value,
+                };
+                let gain = below.gain(below_value) + above.gain(above_value) - undivided_gain;
+                if !is_monotone || gain <= best.as_ref().map_or(GAIN_MIN, |best| best.gain) {
+                    continue;
+                }
+                let middle = (below_value + above_value) / 2.0;
+                let (low, high) = (bounds.start..middle, middle..bounds.end);
+                let (below_bounds, above_bounds) = match sense {
+                    Sense::For => (low, high),
+                    Sense::Against => (high, low),
+                };
+                best = Some(Parting { feature, bin, gain, below_bounds, above_bounds });
+            }
+        }
+        best
+    }
+}
+
+/// How often the judge was right about a group of pairs.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+pub struct Score {
+    pub true_positives: usize,
+    pub false_positives: usize,
+    pub false_negatives: usize,
+    pub true_negatives: usize,
+}
+
+impl Score {
+    pub fn add(&mut self, found: bool, expected: bool) {
+        match (found, expected) {
+            (true, true) => self.true_positives += 1,
+            (true, false) => self.false_positives += 1,
+            (false, true) => self.false_negatives += 1,
+            (false, false) => self.true_negatives += 1,
+        }
+    }
+
+    pub fn precision(&self) -> f64 {
+        share(self.true_positives, self.true_positives + self.false_positives)
+    }
+
+    pub fn recall(&self) -> f64 {
+        share(self.true_positives, self.true_positives + self.false_negatives)
+    }
+
+    /// The harmonic mean of precision and recall.
+    pub fn f1(&self) -> f64 {
+        share(
+            2 * self.true_positives,
+            2 * self.true_positives + self.false_positives + self.false_negatives,
+        )
+    }
+}
+
+fn share(part: usize, whole: usize) -> f64 {
+    if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
+}
+
+/// What the judge says of a pair.
+pub fn judge_pair(judge: &Judge, pair: &Pair) -> Option<MatchKind> {
+    judge.compare(&Probe::new(&pair.a), &pair.b).kind
+}
+
+/// Answers for pairs, one to one, each by a judge that saw neither of its two articles: the
+/// articles are parted into `fold_count` groups that no pair crosses.
+pub fn cross_validate(pairs: &[Pair], fold_count: u64, seed: u64) -> Vec<Option<MatchKind>> {
+    let folds = folds(pairs, fold_count, seed);
+    answers_by_part(pairs, &folds)
+}
+
+/// The same with a fold for every domain: each set is judged by what was learnt from others.
+pub fn cross_domain(pairs: &[Pair]) -> Vec<Option<MatchKind>> {
+    let domains: Vec<u64> = pairs
+        .iter()
+        .map(|pair| match pair.set.as_str() {
+            "natural_modern" => 1,
+            "webis_trec_web" | "webis_trec_terabyte" => 2,
+            "semeval_same_event_negatives" => 3,
+            "clough_stevenson_short_answers" => 4,
+            _ => 0,
+        })
+        .collect();
+    answers_by_part(pairs, &domains)
+}
+
+fn answers_by_part(pairs: &[Pair], part_of: &[u64]) -> Vec<Option<MatchKind>> {
+    let mut answers = vec![None; pairs.len()];
+    let parts: BTreeSet<u64> = part_of.iter().copied().collect();
+    for part in parts {
+        let zipped = || pairs.iter().zip(part_of);
+        let others: Vec<&Pair> =
+            zipped().filter(|(_, of)| **of != part).map(|(pair, _)| pair).collect();
+        let judge = train(&others, |_, _| ());
+        for ((pair, of), answer) in zipped().zip(&mut answers) {
+            if *of == part {
+                *answer = judge_pair(&judge, pair);
+            }
+        }
+    }
+    answers
+}
+
+/// The fold of every pair, such that no article is in two folds.
+fn folds(pairs: &[Pair], fold_count: u64, seed: u64) -> Vec<u64> {
+    let mut links: BTreeMap<&str, &str> = BTreeMap::new();
+    for pair in pairs {
+        let a = group(&links, original_id(&pair.a_id));
+        let b = group(&links, original_id(&pair.b_id));
+        if a != b {
+            links.insert(a, b);
+        }
+    }
+    let fold = |pair: &Pair| {
+        let group = group(&links, original_id(&pair.a_id));
+        bigram_hash(word_hash(group.as_bytes()), seed) % fold_count
+    };
+    pairs.iter().map(fold).collect()
+}
+
+/// The article that stands for all those linked to this one through pairs.
+fn group<'a>(links: &BTreeMap<&'a str, &'a str>, mut id: &'a str) -> &'a str {
+    while let Some(&next) = links.get(id) {
+        id = next;
+    }
+    id
+}
+
+/// What was derived from an article has its id and a suffix after a tilde.
+fn original_id(id: &str) -> &str {
+    id.split('~').next().unwrap_or(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// Copies of counted texts with their last words cut off, and notices that differ in figures.
+    fn lines() -> Vec<String> {
+        let copy = |i: usize| {
+            let words: Vec<String> = (0..60).map(|word| format!("w{}", 1000 * i + word)).collect();
+            let (whole, cut) = (words.join(" "), words[..60 - i % 30].join(" "));
+            json!({"a_id": format!("copy-{i}"), "b_id": format!("copy-{i}~cut"), "label": 1,
+                "a_text": whole, "b_text": cut, "kind": "cut"})
+        };
+        let notice = |i: usize| {
+            let text = |figure: usize| {
+                format!(
+                    "the mill at brook {figure} sold {figure} sacks of flour at {figure} cents \
+                     the sack on monday and {figure} at noon the day after"
+                )
+            };
+            json!({"a_id": format!("notice-{i}"), "b_id": format!("notice-{}", i + 1), "label": 0,
+                "a_text": text(i), "b_text": text(i + 1), "kind": "notice"})
+        };
+        (0..60).flat_map(|i| [copy(i).to_string(), notice(i).to_string()]).collect()
+    }
+
+    fn read_lines(lines: &[String]) -> Result<Vec<Pair>, TrainError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mill.v1.jsonl");
+        fs::write(&path, lines.join("\n")).unwrap();
+        read_pairs(&path)
+    }
+
+    #[test]
+    fn training_learns_and_is_reproducible() {
+        let pairs = read_lines(&lines()).unwrap();
+        assert!(pairs.iter().all(|pair| pair.set == "mill"));
+        let all: Vec<&Pair> = pairs.iter().collect();
+        let mut steps = Vec::new();
+        let judge = train(&all, |done, total| steps.push((done, total)));
+        assert_eq!(steps.last(), Some(&(2 * TREE_COUNT, 2 * TREE_COUNT)));
+        assert_eq!(judge, train(&all, |_, _| ()));
+        let mut score = Score::default();
+        for pair in &pairs {
+            score.add(judge_pair(&judge, pair).is_some(), pair.label == Label::Yes);
+        }
+        assert!(score.f1() > 0.95, "{score:?}");
+    }
+
+    #[test]
+    fn no_article_is_in_two_folds() {
+        let pairs = read_lines(&lines()).unwrap();
+        let folds = folds(&pairs, 5, 1);
+        let mut fold_of = BTreeMap::new();
+        for (pair, &fold) in pairs.iter().zip(&folds) {
+            for id in [&pair.a_id, &pair.b_id] {
+                assert_eq!(*fold_of.entry(original_id(id)).or_insert(fold), fold, "{id}");
+            }
+        }
+        assert_eq!(folds.iter().copied().collect::<BTreeSet<u64>>().len(), 5);
+    }
+
+    #[test]
+    fn a_line_that_is_no_pair_is_named() {
+        let mut lines = lines();
+        lines[3] = lines[3].replace("\"label\":0", "\"label\":7");
+        let error = read_lines(&lines).err().unwrap();
+        assert!(matches!(error, TrainError::Parse { line: 4, .. }), "{error:?}");
+        assert!(matches!(read_pairs(Path::new("/nowhere")), Err(TrainError::Read { .. })));
+    }
+}

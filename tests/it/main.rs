@@ -1,0 +1,17 @@
+//! The promises of the contract, kept by the real server and asked for by a real client. All tests
+//! are one program: linking one is slow enough.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on should panic"
+)]
+
+mod admin;
+mod durability;
+mod errors;
+mod lifecycle;
+mod server;
+mod submit;
+mod texts;
