@@ -1,3 +1,28 @@
+//! newsprint tells what news articles are about and whether they were seen before, and remembers
+//! them.
+//!
+//! This is the map, in reading order. ARCHITECTURE.md follows one article through it and lists what
+//! must never be.
+//!
+//! The core is pure, without I/O, async or a clock:
+//!
+//! * [`text`]: an article's title and body as hashed words. Everything else sees text through it.
+//! * [`simhash`]: the fingerprint, 64 bits that change little when a text does.
+//! * [`hamming`]: every stored code within a distance of another.
+//! * [`verify`]: are two articles the same text? Sketch, posting keys, and the learned judge.
+//! * [`topics`]: what an article is about, with the words that say so; also trains the model.
+//! * [`model`]: the file that holds what was learnt.
+//! * [`language`]: which language a text is in.
+//!
+//! The service around it:
+//!
+//! * [`article`], [`analysis`]: the nouns. What is sent, and what is found out.
+//! * [`store`]: the memory. One writer, durable before it answers, candidates from an index in RAM.
+//! * [`engine`]: the use cases, whatever protocol asks for them.
+//! * [`api`]: the gRPC contract and our side of it. The only module that knows protobuf.
+//! * [`server`]: the service on a listener: health, limits, deadlines, drain.
+//! * [`config`], [`telemetry`]: settings, log, metrics.
+
 pub mod analysis;
 pub mod api;
 pub mod article;
