@@ -13,5 +13,6 @@ mod durability;
 mod errors;
 mod lifecycle;
 mod server;
+mod store;
 mod submit;
 mod texts;
