@@ -45,6 +45,6 @@ impl fmt::Display for Shown<'_> {
         for problem in problems {
             writeln!(f, "{problem}")?;
         }
-        writeln!(f, "{articles} articles in {collections} collections, {problem_count} problems")
+        writeln!(f, "articles {articles}, collections {collections}, problems {problem_count}")
     }
 }

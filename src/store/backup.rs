@@ -1,5 +1,6 @@
 //! A consistent copy of the store, made while it serves.
 
+use std::fs::Metadata;
 use std::path::Path;
 
 use fjall::{Database, Readable};
@@ -51,12 +52,26 @@ fn copy(db: &Database, tables: &Tables, folder: &Path) -> Result<u64, StoreError
     Ok(article_count)
 }
 
+/// The room that a folder's files take. What is set aside in a file but was never written takes
+/// none.
 fn folder_bytes(folder: &Path) -> std::io::Result<u64> {
     let mut bytes = 0;
     for entry in folder.read_dir()? {
         let entry = entry?;
         let metadata = entry.metadata()?;
-        bytes += if metadata.is_dir() { folder_bytes(&entry.path())? } else { metadata.len() };
+        bytes +=
+            if metadata.is_dir() { folder_bytes(&entry.path())? } else { file_bytes(&metadata) };
     }
     Ok(bytes)
+}
+
+#[cfg(unix)]
+fn file_bytes(metadata: &Metadata) -> u64 {
+    const BLOCK_BYTES: u64 = 512;
+    std::os::unix::fs::MetadataExt::blocks(metadata) * BLOCK_BYTES
+}
+
+#[cfg(not(unix))]
+fn file_bytes(metadata: &Metadata) -> u64 {
+    metadata.len()
 }

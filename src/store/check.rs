@@ -38,11 +38,7 @@ impl CheckReport {
 /// Reads every record of a data folder and checks that all parts of an article are there and
 /// agree. `progress` is told of every article.
 pub fn check(folder: &Path, mut progress: impl FnMut(u64)) -> Result<CheckReport, StoreError> {
-    if !folder.exists() {
-        let reason = "it is not there".to_owned();
-        return Err(StoreError::Unusable { path: folder.to_owned(), reason });
-    }
-    let (_db, tables) = Tables::open(folder)?;
+    let (_db, tables) = Tables::open_existing(folder)?;
     let mut report = CheckReport::default();
     let collections = collections(&tables, &mut report);
     report.collections = collections.len();

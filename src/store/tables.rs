@@ -83,6 +83,15 @@ impl Tables {
         Ok((db, tables))
     }
 
+    /// Opens the tables of a folder that is one of ours already.
+    pub(super) fn open_existing(folder: &Path) -> Result<(Database, Tables), StoreError> {
+        if folder.join(FORMAT_FILE).is_file() {
+            return Tables::open(folder);
+        }
+        let reason = format!("there is no {FORMAT_FILE} in it: not a newsprint folder");
+        Err(StoreError::Unusable { path: folder.to_owned(), reason })
+    }
+
     /// All of them, always in the same order.
     pub(super) fn all(&self) -> [&Keyspace; 7] {
         let Tables { meta, collections, articles, index, sketches, ids, stories } = self;
