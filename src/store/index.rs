@@ -9,7 +9,8 @@ use crate::article::Timestamp;
 use crate::hamming::{HammingIndex, Slot};
 use crate::simhash::hamming_distance;
 
-/// The number of a submission within its collection, ascending from 1. Never given twice.
+/// The number of a submission within its collection, ascending from 1. A restart counts on from the
+/// last that is still there, so only the numbers of articles deleted from the end come again.
 pub type Seq = u64;
 
 /// At most so many candidates of one article are compared with it. Real articles have five on
