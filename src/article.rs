@@ -144,8 +144,21 @@ pub struct Timestamp {
 }
 
 impl Timestamp {
+    /// Now, to the microsecond.
     pub fn now() -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Timestamp { seconds: since_epoch.as_secs() as i64, nanos: since_epoch.subsec_nanos() }
+        Self::from_micros(since_epoch.as_micros() as i64)
+    }
+
+    /// Microseconds since 1970; what is finer is dropped, what is out of range is the end of it.
+    pub fn micros(self) -> i64 {
+        self.seconds.saturating_mul(1_000_000).saturating_add(i64::from(self.nanos / 1000))
+    }
+
+    pub fn from_micros(micros: i64) -> Self {
+        Timestamp {
+            seconds: micros.div_euclid(1_000_000),
+            nanos: micros.rem_euclid(1_000_000) as u32 * 1000,
+        }
     }
 }

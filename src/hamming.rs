@@ -8,6 +8,7 @@
 //! distances of the query's own blocks have to be read. Where that would be more work than looking
 //! at every code, every code is looked at.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 /// The caller's name for what a code belongs to.
@@ -17,9 +18,9 @@ pub type Slot = u32;
 #[derive(Debug, Default)]
 pub struct HammingIndex {
     codes: Codes,
-    /// Slots with a code that an earlier slot has too, newest first: the slot in the posting is
-    /// the head of a list, and this is each slot's successor in it.
-    same_code: std::collections::HashMap<Slot, Slot>,
+    /// The slots of a code after its first, which alone is in the postings: a text that came a
+    /// hundred thousand times is looked at once.
+    same_code: HashMap<u64, Vec<Slot>>,
     len: usize,
 }
 
@@ -52,6 +53,9 @@ const BUCKETS: usize = 1 << BLOCK_BITS;
 /// The blocks' bookkeeping takes 6 MiB, which a small collection is not worth.
 const FEW_MAX: usize = 8192;
 
+/// A scan of all codes is done in so many parts: of ten million, each takes a tenth of a millisecond.
+const SCAN_PARTS: usize = 64;
+
 /// Opening a bucket costs about as much as comparing this many codes.
 const PROBE_COST: usize = 16;
 
@@ -75,55 +79,111 @@ impl HammingIndex {
     /// Adds a slot. A slot may be in the index only once.
     pub fn insert(&mut self, code: u64, slot: Slot) {
         self.len += 1;
-        match self.codes.head(code) {
-            Some(head) => {
-                self.same_code.insert(slot, head);
-                self.codes.set_head(code, slot);
-            }
+        match self.codes.first(code) {
+            Some(_) => self.same_code.entry(code).or_default().push(slot),
             None => self.codes.insert(Posting { code, slot }),
         }
     }
 
     /// Removes a slot that was inserted with this code; tells whether it was there.
     pub fn remove(&mut self, code: u64, slot: Slot) -> bool {
-        let Some(head) = self.codes.head(code) else { return false };
-        let next = self.same_code.get(&slot).copied();
-        if head == slot {
-            match next {
-                Some(next) => self.codes.set_head(code, next),
-                None => self.codes.remove(code),
+        let Some(first) = self.codes.first(code) else { return false };
+        let others = self.same_code.get_mut(&code);
+        match others {
+            None if first == slot => self.codes.remove(code),
+            None => return false,
+            Some(others) => {
+                if first == slot {
+                    self.codes.set_first(code, others.remove(0));
+                } else {
+                    let Some(at) = others.iter().position(|&other| other == slot) else {
+                        return false;
+                    };
+                    others.remove(at);
+                }
+                if others.is_empty() {
+                    self.same_code.remove(&code);
+                }
             }
-        } else {
-            let Some(before) =
-                self.slots_from(head).find(|at| self.same_code.get(at) == Some(&slot))
-            else {
-                return false;
-            };
-            match next {
-                Some(next) => self.same_code.insert(before, next),
-                None => self.same_code.remove(&before),
-            };
         }
-        self.same_code.remove(&slot);
         self.len -= 1;
         true
     }
 
     /// Calls `visit` with every slot whose code is at most `radius` bits from `code`, and its
-    /// distance, in no particular order but slots of one code newest first, until `visit` breaks.
+    /// distance, in no particular order but slots of one code in the order of their insertion,
+    /// until `visit` breaks.
     pub fn search(
         &self,
         code: u64,
         radius: u32,
         mut visit: impl FnMut(Slot, u32) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        self.codes.search(code, radius, &mut |posting, distance| {
-            self.slots_from(posting.slot).try_for_each(|slot| visit(slot, distance))
-        })
+        let mut search = Search::new(code, radius);
+        while !search.is_done() {
+            self.resume(&mut search, &mut visit)?;
+        }
+        ControlFlow::Continue(())
     }
 
-    fn slots_from(&self, head: Slot) -> impl Iterator<Item = Slot> {
-        std::iter::successors(Some(head), |slot| self.same_code.get(slot).copied())
+    /// Does a part of a search. What is in the index from the first part to the last is visited
+    /// once, whatever else is inserted or removed between them.
+    pub fn resume(
+        &self,
+        search: &mut Search,
+        mut visit: impl FnMut(Slot, u32) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        self.codes.resume(search, &mut |posting, distance| {
+            let Posting { code, slot } = posting;
+            visit(slot, distance)?;
+            let others = self.same_code.get(&code).into_iter().flatten();
+            others.copied().try_for_each(|slot| visit(slot, distance))
+        })
+    }
+}
+
+/// A search that can be done in parts, so that others need not wait for the whole of it.
+#[derive(Debug, Clone)]
+pub struct Search {
+    code: u64,
+    radius: u32,
+    todo: Todo,
+}
+
+#[derive(Debug, Clone)]
+enum Todo {
+    /// Nothing was looked at yet.
+    Everything,
+    /// The buckets of the first block, from this one on, are to be looked at one by one.
+    Buckets(usize),
+    /// The blocks from this one on are to be probed.
+    Blocks(u32),
+    Nothing,
+}
+
+impl Search {
+    pub fn new(code: u64, radius: u32) -> Self {
+        Search { code, radius, todo: Todo::Everything }
+    }
+
+    pub fn is_done(&self) -> bool {
+        matches!(self.todo, Todo::Nothing)
+    }
+}
+
+/// Adds to a list that is one of very many: doubling would leave a third of the memory unused.
+pub(crate) fn push_tightly<T>(list: &mut Vec<T>, item: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(list.len() / 8 + 4);
+    }
+    list.push(item);
+}
+
+/// Removes from a list that is one of very many, and gives back what it no longer needs.
+pub(crate) fn remove_tightly<T>(list: &mut Vec<T>, at: usize) {
+    list.swap_remove(at);
+    if list.len() < list.capacity() / 2 {
+        list.shrink_to(list.len() + list.len() / 8);
     }
 }
 
@@ -135,15 +195,15 @@ impl Codes {
         }
     }
 
-    fn head(&self, code: u64) -> Option<Slot> {
+    fn first(&self, code: u64) -> Option<Slot> {
         self.bucket(code).iter().find(|posting| posting.code == code).map(|posting| posting.slot)
     }
 
-    fn set_head(&mut self, code: u64, head: Slot) {
+    fn set_first(&mut self, code: u64, first: Slot) {
         self.change_lists(code, |list| {
             list.iter_mut()
                 .filter(|posting| posting.code == code)
-                .for_each(|posting| posting.slot = head);
+                .for_each(|posting| posting.slot = first);
         });
     }
 
@@ -156,7 +216,7 @@ impl Codes {
             *self = Codes::Blocks { buckets, len: 0 };
             few.into_iter().for_each(|posting| self.insert(posting));
         }
-        self.change_lists(posting.code, |list| list.push(posting));
+        self.change_lists(posting.code, |list| push_tightly(list, posting));
         if let Codes::Blocks { len, .. } = self {
             *len += 1;
         }
@@ -166,7 +226,7 @@ impl Codes {
     fn remove(&mut self, code: u64) {
         self.change_lists(code, |list| {
             if let Some(at) = list.iter().position(|posting| posting.code == code) {
-                list.swap_remove(at);
+                remove_tightly(list, at);
             }
         });
         if let Codes::Blocks { len, .. } = self {
@@ -184,22 +244,37 @@ impl Codes {
         }
     }
 
-    fn search(
+    fn resume(
         &self,
-        code: u64,
-        radius: u32,
+        search: &mut Search,
         visit: &mut impl FnMut(Posting, u32) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
+        let (code, radius) = (search.code, search.radius);
         let mut check = |posting: Posting| {
             let distance = (posting.code ^ code).count_ones();
             if distance <= radius { visit(posting, distance) } else { ControlFlow::Continue(()) }
         };
-        match self {
-            Codes::Few(postings) => postings.iter().copied().try_for_each(check),
-            Codes::Blocks { buckets, len } if probes_cost(radius, *len) >= *len => {
-                buckets[..BUCKETS].iter().flatten().copied().try_for_each(check)
+        let (buckets, len) = match self {
+            Codes::Few(postings) => {
+                search.todo = Todo::Nothing;
+                return postings.iter().copied().try_for_each(check);
             }
-            Codes::Blocks { buckets, .. } => (0..BLOCKS).try_for_each(|block| {
+            Codes::Blocks { buckets, len } => (buckets, *len),
+        };
+        if let Todo::Everything = search.todo {
+            let is_probing_cheaper = probes_cost(radius, len) < len;
+            search.todo = if is_probing_cheaper { Todo::Blocks(0) } else { Todo::Buckets(0) };
+        }
+        match search.todo {
+            Todo::Everything | Todo::Nothing => ControlFlow::Continue(()),
+            Todo::Buckets(from) => {
+                let end = from + BUCKETS / SCAN_PARTS;
+                search.todo = if end < BUCKETS { Todo::Buckets(end) } else { Todo::Nothing };
+                buckets[from..end].iter().flatten().copied().try_for_each(check)
+            }
+            Todo::Blocks(block) => {
+                search.todo =
+                    if block + 1 < BLOCKS { Todo::Blocks(block + 1) } else { Todo::Nothing };
                 probe(buckets, code, radius, block, |posting| {
                     // What an earlier block's probes have met is not to be visited again.
                     let differs = posting.code ^ code;
@@ -209,7 +284,7 @@ impl Codes {
                     });
                     if met { ControlFlow::Continue(()) } else { check(posting) }
                 })
-            }),
+            }
         }
     }
 }

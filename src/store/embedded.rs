@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::backup;
-use super::index::{Entry, Index, Seq};
+use super::index::{self, Entry, Index, Seq};
 use super::lookup::{self, Reader};
 use super::record::{
     ArticleRecord, CollectionNumber, CollectionRecord, IdRecord, IndexRecord, decode, id_key,
@@ -262,7 +262,7 @@ impl ArticleStore for EmbeddedStore {
         let from = filter.submitted_from.max(collection.forgotten_before());
         let seqs: Vec<Seq> = match filter.story {
             Some(story) => {
-                let in_time = |entry: &Entry| {
+                let in_time = |entry: Entry| {
                     from.is_none_or(|from| entry.submit_time >= from)
                         && filter.submitted_before.is_none_or(|before| entry.submit_time < before)
                 };
@@ -270,10 +270,8 @@ impl ArticleStore for EmbeddedStore {
                     return Ok(Page::default());
                 };
                 let index = collection.index.read();
-                let mut members = index.story_members(story);
-                members.retain(|&seq| seq < end && index.entry(seq).is_some_and(in_time));
-                members.reverse();
-                members
+                let is_listed = |seq: &Seq| *seq < end && index.entry(*seq).is_some_and(in_time);
+                index.story_members(story).rev().filter(is_listed).collect()
             }
             None => {
                 let reads =
@@ -301,11 +299,15 @@ impl ArticleStore for EmbeddedStore {
         let not_there = || StoreError::NoStory(story);
         let collection = self.shared.collection(collection).ok_or_else(not_there)?;
         let began = self.shared.story(&collection, story)?.ok_or_else(not_there)?;
-        let mut members = collection.index.read().story_members(began);
-        members.retain(|&seq| {
-            let entry = collection.index.read().entry(seq).copied();
-            entry.is_some_and(|entry| !collection.is_forgotten(entry.submit_time))
-        });
+        let moment = collection.forgotten_before();
+        let members: Vec<Seq> = {
+            let index = collection.index.read();
+            let is_remembered = |seq: &Seq| {
+                let entry = index.entry(*seq);
+                entry.is_some_and(|entry| moment.is_none_or(|moment| entry.submit_time >= moment))
+            };
+            index.story_members(began).filter(is_remembered).collect()
+        };
         let (&canonical, members) = members.split_first().ok_or_else(not_there)?;
         let canonical = self.shared.live_article(&collection, canonical)?.ok_or_else(not_there)?;
         let from = members.partition_point(|&seq| seq < begin.unwrap_or(0));
@@ -339,10 +341,11 @@ impl ArticleStore for EmbeddedStore {
         };
         let Some(collection) = found else { return Ok(Similar::default()) };
         let moment = collection.forgotten_before();
+        let is_wanted = |seq: Seq, entry: Entry| {
+            Some(seq) != itself && moment.is_none_or(|moment| entry.submit_time >= moment)
+        };
         let (nearest, truncated) =
-            collection.index.read().nearest(fingerprint, radius, max, |seq, entry| {
-                Some(seq) != itself && moment.is_none_or(|moment| entry.submit_time >= moment)
-            });
+            index::nearest(&collection.index, fingerprint, radius, max, is_wanted);
         let mut matches = Vec::with_capacity(nearest.len());
         for near in nearest {
             let Some(article) = self.shared.live_article(&collection, near.seq)? else { continue };

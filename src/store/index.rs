@@ -1,27 +1,29 @@
 //! What a collection keeps in memory to find candidates by: fingerprints, posting lists, and which
 //! articles belong together. It can be rebuilt from what is on disk, and is at every start.
 
-use std::collections::HashMap;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::ops::ControlFlow;
+
+use parking_lot::RwLock;
 
 use super::postings::{Key, PostingLists};
 use crate::article::Timestamp;
-use crate::hamming::{HammingIndex, Slot};
+use crate::hamming::{HammingIndex, Search, Slot};
 use crate::simhash::hamming_distance;
 
 /// The number of a submission within its collection, ascending from 1. A restart counts on from the
 /// last that is still there, so only the numbers of articles deleted from the end come again.
 pub type Seq = u64;
 
-/// At most so many candidates of one article are compared with it. Real articles have five on
-/// average and forty at the 99th percentile, and the best come first.
-pub const CANDIDATES_MAX: usize = 32;
-
 /// So many fingerprints within the radius are looked at to find the nearest ones.
-const HAMMING_VISITS_MAX: usize = 1024;
+const HAMMING_VISITS_MAX: usize = 256;
 
-/// Submissions of one segment of the index.
-const SEGMENT_SLOTS_MAX: Seq = 1 << 20;
+/// After a removal so many articles of the story are read at most, to be posted in its stead.
+const STAND_INS_MAX: usize = 64;
+
+/// Submissions of one segment of the index. A slot in a segment has 32 bits, which the submissions
+/// of a few weeks would use up; and every look-up visits every segment, so there should be few.
+const SEGMENT_SLOTS_MAX: Seq = 1 << 24;
 
 /// What the index knows about one article.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +55,7 @@ pub struct Index {
     /// In the order of their submissions. Retention drops them from the front.
     segments: Vec<Segment>,
     /// Stories of more than one article, by the submission that began them: their articles.
-    shared_stories: HashMap<Seq, Vec<Seq>>,
+    shared_stories: HashMap<Seq, VecDeque<Seq>>,
     len: usize,
 }
 
@@ -61,7 +63,7 @@ pub struct Index {
 #[derive(Debug)]
 struct Segment {
     first: Seq,
-    entries: Vec<Option<Entry>>,
+    entries: Entries,
     /// Entries that are there.
     len: usize,
     fingerprints: HammingIndex,
@@ -72,7 +74,7 @@ impl Segment {
     fn new(first: Seq) -> Self {
         Segment {
             first,
-            entries: Vec::new(),
+            entries: Entries::default(),
             len: 0,
             fingerprints: HammingIndex::default(),
             postings: PostingLists::default(),
@@ -87,8 +89,8 @@ impl Segment {
         self.first + self.entries.len() as Seq
     }
 
-    fn entry(&self, slot: Slot) -> Option<&Entry> {
-        self.entries.get(slot as usize)?.as_ref()
+    fn entry(&self, slot: Slot) -> Option<Entry> {
+        self.entries.get(slot)
     }
 
     /// Posts an article under the keys under which no article of its story stands yet: a story
@@ -113,18 +115,17 @@ impl Index {
         self.len - extra
     }
 
-    pub fn entry(&self, seq: Seq) -> Option<&Entry> {
+    pub fn entry(&self, seq: Seq) -> Option<Entry> {
         let (segment, slot) = self.locate(seq)?;
         self.segments[segment].entry(slot)
     }
 
     /// The articles of the story that a submission began, in the order of their submissions. The
     /// first is the canonical one.
-    pub fn story_members(&self, story: Seq) -> Vec<Seq> {
-        match self.shared_stories.get(&story) {
-            Some(members) => members.clone(),
-            None => self.entry(story).map(|_| story).into_iter().collect(),
-        }
+    pub fn story_members(&self, story: Seq) -> impl DoubleEndedIterator<Item = Seq> {
+        let shared = self.shared_stories.get(&story);
+        let alone = shared.is_none() && self.entry(story).is_some();
+        shared.into_iter().flatten().copied().chain(alone.then_some(story))
     }
 
     fn locate(&self, seq: Seq) -> Option<(usize, Slot)> {
@@ -143,8 +144,7 @@ impl Index {
         let Some(segment) = self.segments.last_mut() else { return };
         let slot = (seq - segment.first) as Slot;
         debug_assert!(seq >= segment.end(), "submissions come in order");
-        segment.entries.resize(slot as usize, None);
-        segment.entries.push(Some(entry));
+        segment.entries.put(slot, entry);
         segment.len += 1;
         if let Some(fingerprint) = entry.fingerprint {
             segment.fingerprints.insert(fingerprint, slot);
@@ -152,11 +152,9 @@ impl Index {
         segment.post(slot, entry.story, keys);
         self.len += 1;
         if entry.story != seq {
-            let mut members = self.story_members(entry.story);
-            members.push(seq);
-            if members.len() > 1 || members[0] != entry.story {
-                self.shared_stories.insert(entry.story, members);
-            }
+            let began = self.entry(entry.story).map(|_| entry.story);
+            let members = self.shared_stories.entry(entry.story);
+            members.or_insert_with(|| began.into_iter().collect()).push_back(seq);
         }
     }
 
@@ -165,27 +163,32 @@ impl Index {
     pub fn remove(&mut self, seq: Seq, keys: &[Key], mut keys_of: impl FnMut(Seq) -> Vec<Key>) {
         let Some((number, slot)) = self.locate(seq) else { return };
         let segment = &mut self.segments[number];
-        let Some(entry) = segment.entries.get_mut(slot as usize).and_then(Option::take) else {
-            return;
-        };
+        let Some(entry) = segment.entries.take(slot) else { return };
         if let Some(fingerprint) = entry.fingerprint {
             segment.fingerprints.remove(fingerprint, slot);
         }
-        for &key in keys {
-            segment.postings.remove(key, slot);
-        }
+        let mut vacant: Vec<Key> = keys.to_vec();
+        vacant.retain(|&key| segment.postings.remove(key, slot));
         segment.len -= 1;
         self.len -= 1;
 
         let (first, end) = (segment.first, segment.end());
         if let Some(members) = self.shared_stories.get_mut(&entry.story) {
-            members.retain(|&member| member != seq);
-            for &member in members.iter().filter(|&&member| (first..end).contains(&member)) {
-                let mut shared = keys_of(member);
-                shared.retain(|key| keys.contains(key));
-                segment.post((member - first) as Slot, entry.story, &shared);
+            if let Ok(place) = members.binary_search(&seq) {
+                members.remove(place);
             }
-            if members.is_empty() || members[..] == [entry.story] {
+            let stand_ins = members.iter().filter(|&&member| (first..end).contains(&member));
+            for &member in stand_ins.take(STAND_INS_MAX) {
+                if vacant.is_empty() {
+                    break;
+                }
+                let keys = keys_of(member);
+                let (shared, still_vacant) =
+                    vacant.into_iter().partition::<Vec<Key>, _>(|key| keys.contains(key));
+                segment.post((member - first) as Slot, entry.story, &shared);
+                vacant = still_vacant;
+            }
+            if members.is_empty() || (members.len() == 1 && members[0] == entry.story) {
                 self.shared_stories.remove(&entry.story);
             }
         }
@@ -197,8 +200,8 @@ impl Index {
     /// The earliest articles submitted before a moment, at most so many.
     pub fn oldest_before(&self, moment: Timestamp, max: usize) -> Vec<Seq> {
         let seqs = self.segments.iter().flat_map(|segment| {
-            let slots = segment.entries.iter().zip(segment.first..);
-            slots.filter_map(|(entry, seq)| entry.map(|entry| (entry, seq)))
+            let slots = 0..segment.entries.len() as Slot;
+            slots.filter_map(|slot| Some((segment.entry(slot)?, segment.seq(slot))))
         });
         seqs.take_while(|(entry, _)| entry.submit_time < moment)
             .map(|(_, seq)| seq)
@@ -206,9 +209,15 @@ impl Index {
             .collect()
     }
 
-    /// The articles most worth a second look: those that share posted keys, those with a
-    /// fingerprint within the radius, and the others of their stories.
-    pub fn candidates(&self, fingerprint: Option<u64>, radius: u32, keys: &[Key]) -> Candidates {
+    /// The articles most worth a second look, at most so many: those that share posted keys, those
+    /// with a fingerprint within the radius, and the others of their stories.
+    pub fn candidates(
+        &self,
+        fingerprint: Option<u64>,
+        radius: u32,
+        keys: &[Key],
+        max: usize,
+    ) -> Candidates {
         let mut truncated = false;
         // One entry per key or fingerprint found, so that equal ones can be counted.
         let mut hits: Vec<Seq> = Vec::new();
@@ -233,13 +242,13 @@ impl Index {
         hits.sort_unstable();
         let mut ranked: Vec<(i64, Seq)> = hits
             .chunk_by(|a, b| a == b)
-            .map(|found| (self.distance(fingerprint, found[0]) - 2 * found.len() as i64, found[0]))
+            .map(|found| (self.rank(fingerprint, found[0], found.len()), found[0]))
             .collect();
         ranked.sort_unstable();
 
-        let mut seqs: Vec<Seq> = Vec::with_capacity(ranked.len().min(CANDIDATES_MAX));
+        let mut seqs: Vec<Seq> = Vec::with_capacity(ranked.len().min(max));
         let mut add = |seq: Seq| {
-            if seqs.len() < CANDIDATES_MAX {
+            if seqs.len() < max {
                 if !seqs.contains(&seq) {
                     seqs.push(seq);
                 }
@@ -248,48 +257,23 @@ impl Index {
             }
         };
         ranked.iter().for_each(|&(_, seq)| add(seq));
-        for &(_, seq) in ranked.iter().take(CANDIDATES_MAX) {
+        for &(_, seq) in ranked.iter().take(max) {
             let story = self.entry(seq).and_then(|entry| self.shared_stories.get(&entry.story));
             // One more than can be added tells whether any had to be left out.
-            story.into_iter().flatten().take(CANDIDATES_MAX + 1).for_each(|&member| add(member));
+            story.into_iter().flatten().take(max + 1).for_each(|&member| add(member));
         }
         Candidates { seqs, truncated }
     }
 
-    fn distance(&self, fingerprint: Option<u64>, seq: Seq) -> i64 {
+    /// How far down the list of candidates an article belongs that was found so many times: equal
+    /// fingerprints first, then those with few different bits and many shared keys.
+    fn rank(&self, fingerprint: Option<u64>, seq: Seq, found: usize) -> i64 {
         let other = self.entry(seq).and_then(|entry| entry.fingerprint);
-        match (fingerprint, other) {
+        let distance = match (fingerprint, other) {
             (Some(fingerprint), Some(other)) => i64::from(hamming_distance(fingerprint, other)),
             _ => 32,
-        }
-    }
-
-    /// The `max` articles nearest to a fingerprint within the radius that `accept` takes, nearest
-    /// first, then earliest; and whether there are more.
-    pub fn nearest(
-        &self,
-        fingerprint: u64,
-        radius: u32,
-        max: usize,
-        accept: impl Fn(Seq, &Entry) -> bool,
-    ) -> (Vec<Near>, bool) {
-        let mut nearest = std::collections::BinaryHeap::with_capacity(max + 2);
-        for segment in &self.segments {
-            let _ = segment.fingerprints.search(fingerprint, radius, |slot, distance| {
-                let seq = segment.seq(slot);
-                if segment.entry(slot).is_some_and(|entry| accept(seq, entry)) {
-                    nearest.push(Near { distance, seq });
-                    if nearest.len() > max + 1 {
-                        nearest.pop();
-                    }
-                }
-                ControlFlow::Continue(())
-            });
-        }
-        let mut nearest = nearest.into_sorted_vec();
-        let truncated = nearest.len() > max;
-        nearest.truncate(max);
-        (nearest, truncated)
+        };
+        if distance == 0 { i64::MIN } else { distance - 2 * found as i64 }
     }
 
     /// The submissions before `end` that were made within these times, latest first.
@@ -299,7 +283,7 @@ impl Index {
         from: Option<Timestamp>,
         before: Option<Timestamp>,
     ) -> impl Iterator<Item = Seq> {
-        let in_time = move |entry: &Entry| {
+        let in_time = move |entry: Entry| {
             from.is_none_or(|from| entry.submit_time >= from)
                 && before.is_none_or(|before| entry.submit_time < before)
         };
@@ -310,5 +294,118 @@ impl Index {
                 .filter(move |&slot| segment.entry(slot).is_some_and(in_time))
                 .map(move |slot| segment.seq(slot))
         })
+    }
+}
+
+/// The `max` articles nearest to a fingerprint within the radius that `accept` takes, nearest
+/// first, then earliest; and whether there are more. The writer gets its turn between the parts of
+/// a long search.
+pub fn nearest(
+    index: &RwLock<Index>,
+    fingerprint: u64,
+    radius: u32,
+    max: usize,
+    accept: impl Fn(Seq, Entry) -> bool,
+) -> (Vec<Near>, bool) {
+    let mut nearest = BinaryHeap::with_capacity(max + 2);
+    let mut from = 0;
+    let mut search = Search::new(fingerprint, radius);
+    loop {
+        let index = index.read();
+        let Some(segment) = index.segments.iter().find(|segment| segment.first >= from) else {
+            break;
+        };
+        let _ = segment.fingerprints.resume(&mut search, |slot, distance| {
+            let seq = segment.seq(slot);
+            if segment.entry(slot).is_some_and(|entry| accept(seq, entry)) {
+                nearest.push(Near { distance, seq });
+                if nearest.len() > max + 1 {
+                    nearest.pop();
+                }
+            }
+            ControlFlow::Continue(())
+        });
+        if search.is_done() {
+            from = segment.first + 1;
+            search = Search::new(fingerprint, radius);
+        }
+    }
+    let mut nearest = nearest.into_sorted_vec();
+    let truncated = nearest.len() > max;
+    nearest.truncate(max);
+    (nearest, truncated)
+}
+
+/// The entries of a segment by slot, 24 bytes each. They never move, so adding one never takes
+/// long.
+#[derive(Debug, Default)]
+struct Entries {
+    chunks: Vec<Vec<PackedEntry>>,
+}
+
+const CHUNK_LEN: usize = 1 << 14;
+
+/// An [`Entry`], or none.
+#[derive(Debug, Clone, Copy)]
+struct PackedEntry {
+    fingerprint: u64,
+    /// 0 for none: submissions are counted from 1. The highest bit: there is a fingerprint.
+    story: u64,
+    submit_micros: i64,
+}
+
+impl PackedEntry {
+    const NONE: Self = PackedEntry { fingerprint: 0, story: 0, submit_micros: 0 };
+    const HAS_FINGERPRINT: u64 = 1 << 63;
+
+    fn new(entry: Entry) -> Self {
+        let flag = if entry.fingerprint.is_some() { Self::HAS_FINGERPRINT } else { 0 };
+        PackedEntry {
+            fingerprint: entry.fingerprint.unwrap_or_default(),
+            story: entry.story | flag,
+            submit_micros: entry.submit_time.micros(),
+        }
+    }
+
+    fn get(self) -> Option<Entry> {
+        let has_fingerprint = self.story & Self::HAS_FINGERPRINT != 0;
+        (self.story != 0).then(|| Entry {
+            fingerprint: has_fingerprint.then_some(self.fingerprint),
+            story: self.story & !Self::HAS_FINGERPRINT,
+            submit_time: Timestamp::from_micros(self.submit_micros),
+        })
+    }
+}
+
+impl Entries {
+    fn len(&self) -> usize {
+        let full = self.chunks.len().saturating_sub(1);
+        full * CHUNK_LEN + self.chunks.last().map_or(0, Vec::len)
+    }
+
+    fn get(&self, slot: Slot) -> Option<Entry> {
+        let slot = slot as usize;
+        self.chunks.get(slot / CHUNK_LEN)?.get(slot % CHUNK_LEN)?.get()
+    }
+
+    /// Adds an entry behind all others; slots left out have none.
+    fn put(&mut self, slot: Slot, entry: Entry) {
+        while self.len() < slot as usize {
+            self.push(PackedEntry::NONE);
+        }
+        self.push(PackedEntry::new(entry));
+    }
+
+    fn push(&mut self, entry: PackedEntry) {
+        match self.chunks.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK_LEN => chunk.push(entry),
+            _ => self.chunks.push(vec![entry]),
+        }
+    }
+
+    fn take(&mut self, slot: Slot) -> Option<Entry> {
+        let slot = slot as usize;
+        let entry = self.chunks.get_mut(slot / CHUNK_LEN)?.get_mut(slot % CHUNK_LEN)?;
+        std::mem::replace(entry, PackedEntry::NONE).get()
     }
 }

@@ -14,6 +14,13 @@ use crate::simhash::{WORDS_MIN, hamming_distance};
 use crate::text::Document;
 use crate::verify::{Comparison, Judge, MatchKind, Probe, Sketch, overlaps};
 
+/// After so many candidates that are no match no more are looked at: the best come first, and real
+/// articles have five candidates on average.
+const MISSES_MAX: usize = 16;
+
+/// After so many matches no more candidates are looked at, unless the client wants to see more.
+const MATCHES_ENOUGH: usize = 8;
+
 /// Where remembered articles are read from. `None` means that it is no longer there.
 pub trait Reader {
     fn article(&self, seq: Seq) -> Result<Option<Arc<ArticleRecord>>, StoreError>;
@@ -42,10 +49,12 @@ pub fn look_up(
 ) -> Result<Lookup, StoreError> {
     let settings = *collection.settings.read();
     let moment = collection.forgotten_before();
-    let candidates = {
+    let matches_enough = prepared.matches_max.max(MATCHES_ENOUGH);
+    let mut candidates = {
         let index = collection.index.read();
         let radius = settings.candidate_hamming_distance;
-        let mut candidates = index.candidates(prepared.fingerprint, radius, &prepared.keys);
+        let max = matches_enough + MISSES_MAX;
+        let mut candidates = index.candidates(prepared.fingerprint, radius, &prepared.keys, max);
         candidates.seqs.retain(|&seq| {
             let is_remembered = |time| moment.is_none_or(|moment| time >= moment);
             Some(seq) != itself
@@ -62,8 +71,16 @@ pub fn look_up(
         Ok(comparison.kind.map(|kind| Compared { seq, kind, comparison }))
     };
     let mut compared = Vec::new();
+    let mut misses = 0;
     for &seq in &candidates.seqs {
-        compared.extend(compare(seq)?);
+        if compared.len() == matches_enough || misses == MISSES_MAX {
+            candidates.truncated = true;
+            break;
+        }
+        match compare(seq)? {
+            Some(found) => compared.push(found),
+            None => misses += 1,
+        }
     }
     compared.sort_by(|a, b| {
         let rank = |compared: &Compared| (compared.kind as u8, -compared.comparison.probability);
@@ -125,8 +142,8 @@ fn find_story(
         let (began, canonical) = {
             let index = collection.index.read();
             let Some(entry) = index.entry(like.seq) else { continue };
-            let members = index.story_members(entry.story);
-            let canonical = members.into_iter().find(|&member| Some(member) != itself);
+            let mut members = index.story_members(entry.story);
+            let canonical = members.find(|&member| Some(member) != itself);
             (entry.story, canonical.unwrap_or(like.seq))
         };
         if tried.contains(&canonical) {

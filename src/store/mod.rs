@@ -16,7 +16,7 @@ mod writer;
 
 pub use check::{CheckReport, check};
 pub use embedded::{EmbeddedStore, StoreOptions};
-pub use index::{CANDIDATES_MAX, Seq};
+pub use index::Seq;
 pub use postings::{Key, LIST_LEN_MAX};
 
 use std::path::{Path, PathBuf};

@@ -1,8 +1,6 @@
 //! Posting lists: which slots a sampled shingle was seen in.
 
-use hashbrown::HashTable;
-
-use crate::hamming::Slot;
+use crate::hamming::{Slot, push_tightly, remove_tightly};
 
 /// A shingle's sampled hash.
 pub type Key = u32;
@@ -11,30 +9,54 @@ pub type Key = u32;
 /// phrase. It is kept, so that memory is bounded, but neither grown further nor read.
 pub const LIST_LEN_MAX: usize = 32;
 
-/// Posting lists, all of them in one table, eight bytes a posting.
-#[derive(Debug, Default)]
+/// Postings a bucket holds on average when the next one is split.
+const BUCKET_LEN: usize = 48;
+
+/// Posting lists, eight bytes a posting, in buckets addressed by the last bits of the key. There
+/// is one more bucket whenever the postings have become too many for those there are (Litwin,
+/// "Linear Hashing: A New Tool for File and Table Addressing", VLDB 1980): no insertion ever waits
+/// for a whole table to be moved, and no table is half empty.
+#[derive(Debug)]
 pub struct PostingLists {
-    postings: HashTable<(Key, Slot)>,
+    buckets: Vec<Vec<Posting>>,
+    len: usize,
 }
 
-/// Keys are hashes already; the table wants entropy in the upper bits too.
-fn table_hash(key: Key) -> u64 {
-    u64::from(key).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Posting {
+    key: Key,
+    slot: Slot,
+}
+
+impl Default for PostingLists {
+    fn default() -> Self {
+        PostingLists { buckets: vec![Vec::new()], len: 0 }
+    }
 }
 
 impl PostingLists {
     pub fn insert(&mut self, key: Key, slot: Slot) {
-        if self.list(key).count() < LIST_LEN_MAX {
-            let hash = table_hash(key);
-            self.postings.insert_unique(hash, (key, slot), |&(key, _)| table_hash(key));
+        if self.list(key).count() >= LIST_LEN_MAX {
+            return;
+        }
+        let bucket = self.bucket(key);
+        push_tightly(&mut self.buckets[bucket], Posting { key, slot });
+        self.len += 1;
+        if self.len > self.buckets.len() * BUCKET_LEN {
+            self.split();
         }
     }
 
-    pub fn remove(&mut self, key: Key, slot: Slot) {
-        let hash = table_hash(key);
-        if let Ok(posting) = self.postings.find_entry(hash, |&posting| posting == (key, slot)) {
-            posting.remove();
+    /// Removes a posting; tells whether it was there.
+    pub fn remove(&mut self, key: Key, slot: Slot) -> bool {
+        let bucket = self.bucket(key);
+        let bucket = &mut self.buckets[bucket];
+        let place = bucket.iter().position(|&posting| posting == Posting { key, slot });
+        if let Some(place) = place {
+            remove_tightly(bucket, place);
+            self.len -= 1;
         }
+        place.is_some()
     }
 
     /// The slots under a key, or None if they are too many to mean anything.
@@ -43,9 +65,28 @@ impl PostingLists {
     }
 
     fn list(&self, key: Key) -> impl Iterator<Item = Slot> {
-        self.postings
-            .iter_hash(table_hash(key))
-            .filter_map(move |&(other, slot)| (other == key).then_some(slot))
+        let bucket = self.buckets[self.bucket(key)].iter();
+        bucket.filter(move |posting| posting.key == key).map(|posting| posting.slot)
+    }
+
+    /// The bucket of a key: its number is the last bits of the key, as many as all buckets' numbers
+    /// need, or one fewer where that bucket is still to come.
+    fn bucket(&self, key: Key) -> usize {
+        let numbers = self.buckets.len().next_power_of_two();
+        let number = key as usize & (numbers - 1);
+        if number < self.buckets.len() { number } else { number - numbers / 2 }
+    }
+
+    /// Adds a bucket, and moves there what belongs there from the one that stood in for it.
+    fn split(&mut self) {
+        let added = self.buckets.len();
+        let stand_in = added - (1 << added.ilog2());
+        self.buckets.push(Vec::new());
+        let mut postings = std::mem::take(&mut self.buckets[stand_in]);
+        let moved = postings.extract_if(.., |posting| self.bucket(posting.key) == added).collect();
+        postings.shrink_to_fit();
+        self.buckets[stand_in] = postings;
+        self.buckets[added] = moved;
     }
 }
 
@@ -67,6 +108,29 @@ mod tests {
         lists.remove(7, 0);
         assert_eq!(lists.get(7).map(Iterator::count), Some(LIST_LEN_MAX - 1));
         assert_eq!(lists.get(9).map(Iterator::count), Some(0));
-        assert_eq!(lists.postings.len(), LIST_LEN_MAX - 1 + 4);
+        assert_eq!(lists.len, LIST_LEN_MAX - 1 + 4);
+    }
+
+    #[test]
+    fn every_posting_is_found_however_many_buckets_there_are() {
+        let mut lists = PostingLists::default();
+        let key = |number: u32| (number / 3).wrapping_mul(0x9e37_79b9);
+        for number in 0..20_000 {
+            lists.insert(key(number), number);
+            for known in [0, number / 2, number] {
+                assert!(lists.get(key(known)).unwrap().any(|slot| slot == known), "{number}");
+            }
+        }
+        assert!(lists.buckets.len() > 400);
+        let longest = lists.buckets.iter().map(Vec::len).max().unwrap();
+        assert!(longest < 3 * BUCKET_LEN, "{longest}");
+        for number in 0..20_000 {
+            let mut found: Vec<Slot> = lists.get(key(number)).unwrap().collect();
+            found.sort_unstable();
+            let first = number / 3 * 3;
+            assert_eq!(found, (first..(first + 3).min(20_000)).collect::<Vec<_>>());
+        }
+        assert!((0..20_000).all(|number| lists.remove(key(number), number)));
+        assert_eq!(lists.len, 0);
     }
 }

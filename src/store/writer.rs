@@ -233,7 +233,7 @@ impl<'s> Group<'s> {
     fn own_story(&self, collection: &Collection, seq: Seq) -> Option<Uuid> {
         let is_alone = {
             let index = collection.index.read();
-            index.entry(seq).is_some_and(|entry| index.story_members(entry.story) == [seq])
+            index.entry(seq).is_some_and(|entry| index.story_members(entry.story).eq([seq]))
         };
         let article = self.written(collection, seq).ok()??.article;
         is_alone.then(|| article.analysis.duplicates.story.as_ref().map(|story| story.id))?
@@ -305,8 +305,8 @@ impl<'s> Group<'s> {
         };
         let story = collection.index.read().entry(seq).map(|entry| entry.story);
         collection.index.write().remove(seq, &written.keys, keys_of);
-        let is_over =
-            story.is_some_and(|story| collection.index.read().story_members(story).is_empty());
+        let is_over = story
+            .is_some_and(|story| collection.index.read().story_members(story).next().is_none());
         if is_over && let Some(story) = &written.article.analysis.duplicates.story {
             self.batch.remove(&tables.stories, story_key(collection.number, story.id));
         }
