@@ -5,7 +5,7 @@ use std::path::Path;
 
 use fjall::{Database, Readable};
 
-use super::tables::Tables;
+use super::tables::{Opened, Tables};
 use super::{Backup, StoreError};
 use crate::article::Timestamp;
 
@@ -37,7 +37,7 @@ pub(super) fn create(db: &Database, tables: &Tables, folder: &Path) -> Result<Ba
 
 fn copy(db: &Database, tables: &Tables, folder: &Path) -> Result<u64, StoreError> {
     let snapshot = db.snapshot();
-    let (copy_db, copy_tables) = Tables::open(folder)?;
+    let Opened { db: copy_db, tables: copy_tables, .. } = Tables::open(folder)?;
     let mut article_count = 0;
     for (table, copy_table) in tables.all().into_iter().zip(copy_tables.all()) {
         let mut ingestion = copy_table.start_ingestion()?;

@@ -10,7 +10,7 @@ use super::record::{
     ArticleRecord, CollectionNumber, CollectionRecord, IdRecord, IndexRecord, decode, id_key,
     seq_key, seq_of_key, story_key,
 };
-use super::tables::{ORPHAN, Tables};
+use super::tables::{ORPHAN, Opened, Tables};
 use crate::verify::Sketch;
 
 /// Problems that are told one by one; more are only counted.
@@ -38,8 +38,9 @@ impl CheckReport {
 /// Reads every record of a data folder and checks that all parts of an article are there and
 /// agree. `progress` is told of every article.
 pub fn check(folder: &Path, mut progress: impl FnMut(u64)) -> Result<CheckReport, StoreError> {
-    let (_db, tables) = Tables::open_existing(folder)?;
+    let Opened { db: _db, tables, mark: _mark, loss, .. } = Tables::open_existing(folder)?;
     let mut report = CheckReport::default();
+    loss.into_iter().for_each(|loss| report.problem(loss));
     let collections = collections(&tables, &mut report);
     report.collections = collections.len();
 
@@ -137,7 +138,7 @@ fn check_article(
     Ok(())
 }
 
-/// Visits every row that can be read, and reports those that cannot.
+/// Visits every row that can be read. Behind one that cannot, none can be.
 fn each_row(
     table: &Keyspace,
     name: &str,
@@ -147,7 +148,10 @@ fn each_row(
     for (number, row) in table.iter().enumerate() {
         match row.into_inner() {
             Ok((key, value)) => visit(&key, &value, report),
-            Err(error) => report.problem(format!("{name} row {number} cannot be read: {error}")),
+            Err(error) => {
+                let what = format!("{name} row {number} and what follows cannot be read: {error}");
+                return report.problem(what);
+            }
         }
     }
 }

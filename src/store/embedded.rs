@@ -6,8 +6,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use fjall::Database;
@@ -22,7 +24,7 @@ use super::record::{
     ArticleRecord, CollectionNumber, CollectionRecord, IdRecord, IndexRecord, decode, id_key,
     place, seq_key, seq_of_key, story_key,
 };
-use super::tables::{NEXT_COLLECTION, Tables};
+use super::tables::{CommitMark, NEXT_COLLECTION, Opened, Tables};
 use super::writer::{Command, Writer};
 use super::{
     ArticleStore, Backup, CollectionInfo, CollectionSettings, ListFilter, Page, PageSize, Pending,
@@ -34,6 +36,14 @@ use crate::verify::Sketch;
 
 /// A listing that filters by topic reads at most so many articles for a page.
 const LIST_READS_MAX: usize = 10_000;
+
+/// While the index is built its progress is told so often.
+const PROGRESS_PERIOD: Duration = Duration::from_secs(2);
+
+/// Entries of the index that are read together at the start, and how many such chunks are read
+/// ahead.
+const LOAD_CHUNK_LEN: usize = 4096;
+const LOAD_CHUNKS_MAX: usize = 4;
 
 /// How much the store takes on.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +71,9 @@ pub struct EmbeddedStore {
 pub(super) struct Shared {
     pub db: Database,
     pub tables: Tables,
+    pub mark: CommitMark,
+    /// The latest commit.
+    pub commit: AtomicU64,
     pub collections: RwLock<HashMap<CollectionName, Arc<Collection>>>,
     /// Why nothing can be written any more.
     pub closed: OnceLock<String>,
@@ -117,10 +130,17 @@ impl Collection {
 impl EmbeddedStore {
     /// Opens the store in a folder, which is made if it is not there, and builds the index.
     pub fn open(folder: &Path, options: StoreOptions) -> Result<Self, StoreError> {
-        let (db, tables) = Tables::open(folder)?;
+        let started = Instant::now();
+        let Opened { db, tables, mark, commit, loss } = Tables::open(folder)?;
+        if let Some(loss) = loss {
+            tracing::error!(folder = %folder.display(), "stored data is damaged: {loss}");
+        }
+        tracing::info!(folder = %folder.display(), elapsed = ?started.elapsed(), "tables open");
         let shared = Arc::new(Shared {
             db,
             tables,
+            mark,
+            commit: AtomicU64::new(commit),
             collections: RwLock::default(),
             closed: OnceLock::new(),
             folder: folder.to_owned(),
@@ -408,19 +428,56 @@ impl Shared {
         Ok(())
     }
 
+    /// Builds the index of a collection. One thread reads and decodes while another inserts.
     fn load_index(&self, collection: &Collection) -> Result<(), StoreError> {
         let mut index = collection.index.write();
         let mut last = 0;
+        let started = Instant::now();
+        let mut told = started;
+        std::thread::scope(|scope| {
+            let (sender, chunks) = std::sync::mpsc::sync_channel(LOAD_CHUNKS_MAX);
+            let reader = scope.spawn(move || self.read_index(collection, &sender));
+            for chunk in chunks {
+                for (seq, record) in &chunk {
+                    index.insert(*seq, record.entry(), &record.keys);
+                    last = *seq;
+                }
+                if told.elapsed() >= PROGRESS_PERIOD {
+                    told = Instant::now();
+                    let articles = index.article_count();
+                    tracing::info!(collection = %collection.name, articles, "building the index");
+                }
+            }
+            reader.join().map_err(|_| StoreError::Damaged("reading it panicked".to_owned()))?
+        })?;
+        collection.next_seq.store(last + 1, Ordering::Relaxed);
+        let (articles, elapsed) = (index.article_count(), started.elapsed());
+        tracing::info!(collection = %collection.name, articles, ?elapsed, "index built");
+        Ok(())
+    }
+
+    /// Reads all entries of a collection's index, in order, for whoever takes them.
+    fn read_index(
+        &self,
+        collection: &Collection,
+        chunks: &SyncSender<Vec<(Seq, IndexRecord)>>,
+    ) -> Result<(), StoreError> {
+        let mut chunk = Vec::with_capacity(LOAD_CHUNK_LEN);
         for row in self.tables.index.prefix(collection.number.to_be_bytes()) {
             let (key, value) = row.into_inner()?;
             let seq = seq_of_key(&key)
                 .ok_or_else(|| StoreError::Damaged(format!("a key of {} bytes", key.len())))?;
             let record: IndexRecord = decode(&value, place("index entry", &collection.name, seq))?;
-            index.insert(seq, record.entry(), &record.keys);
-            last = seq;
+            chunk.push((seq, record));
+            if chunk.len() == LOAD_CHUNK_LEN {
+                let full = std::mem::replace(&mut chunk, Vec::with_capacity(LOAD_CHUNK_LEN));
+                // Nobody takes them any more: whoever did has a reason of his own to give up.
+                if chunks.send(full).is_err() {
+                    return Ok(());
+                }
+            }
         }
-        collection.next_seq.store(last + 1, Ordering::Relaxed);
-        tracing::info!(collection = %collection.name, articles = index.article_count(), "index built");
+        let _ = chunks.send(chunk);
         Ok(())
     }
 

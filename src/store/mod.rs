@@ -8,6 +8,7 @@ mod backup;
 mod check;
 mod embedded;
 mod index;
+mod integrity;
 mod lookup;
 mod postings;
 mod record;
@@ -100,6 +101,9 @@ pub trait ArticleStore: Send + Sync + 'static {
     /// Removes some of what is forgotten for good; tells whether more is left.
     async fn sweep(&self) -> Result<bool, StoreError>;
 }
+
+/// Commits are counted from 1.
+type CommitNumber = u64;
 
 /// Where the outcome of a submission will be.
 pub type Pending = Pin<Box<dyn Future<Output = Result<Submitted, StoreError>> + Send>>;

@@ -1,11 +1,15 @@
 //! The data folder: what marks it as ours, and the tables in it.
 
+use std::fs::{File, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
 use serde::{Deserialize, Serialize};
 
-use super::StoreError;
+use super::integrity::{self, CutJournal};
+use super::record::decode;
+use super::{CommitNumber, StoreError};
 use crate::{simhash, text};
 
 /// The file that says what a data folder is.
@@ -13,6 +17,21 @@ const FORMAT_FILE: &str = "newsprint.json";
 
 /// The folder of the LSM tree within the data folder.
 const DATABASE_FOLDER: &str = "db";
+
+/// The folder within the data folder for what damaged journals could not be read of.
+const DAMAGED_FOLDER: &str = "damaged";
+
+/// The file of [`CommitMark`].
+const COMMIT_MARK_FILE: &str = "newsprint.commit";
+
+/// Journals may grow to this in all before what they hold is written out to the tables.
+const JOURNALS_BYTES_MAX: u64 = 128 << 20;
+
+/// Tables are written out when so much is in memory: little to read again at the next start.
+const MEMTABLE_BYTES: u64 = 16 << 20;
+
+/// Key in [`Tables::meta`] of the number of the latest commit.
+pub(super) const COMMIT: &str = "commit";
 
 /// Key in [`Tables::meta`] of the number of the next collection.
 pub(super) const NEXT_COLLECTION: &str = "next-collection";
@@ -41,7 +60,7 @@ impl Format {
 
 /// The tables, with what stands in them.
 pub(super) struct Tables {
-    /// [`NEXT_COLLECTION`] and [`ORPHAN`].
+    /// [`COMMIT`], [`NEXT_COLLECTION`] and [`ORPHAN`].
     pub meta: Keyspace,
     /// Collection name: `CollectionRecord`.
     pub collections: Keyspace,
@@ -57,17 +76,41 @@ pub(super) struct Tables {
     pub stories: Keyspace,
 }
 
+/// An open data folder.
+pub(super) struct Opened {
+    pub db: Database,
+    pub tables: Tables,
+    pub mark: CommitMark,
+    /// The latest commit that is there.
+    pub commit: CommitNumber,
+    /// What is known to be missing.
+    pub loss: Option<String>,
+}
+
 impl Tables {
     /// Opens the tables in a folder; both are made if they are not there.
-    pub(super) fn open(folder: &Path) -> Result<(Database, Tables), StoreError> {
+    pub(super) fn open(folder: &Path) -> Result<Opened, StoreError> {
         let unusable = |reason: String| StoreError::Unusable { path: folder.to_owned(), reason };
         check_format(folder).map_err(unusable)?;
-        let db = Database::builder(folder.join(DATABASE_FOLDER)).open();
-        let db = db.map_err(|error| match error {
-            fjall::Error::Locked => unusable("another process has it open".to_owned()),
-            error => unusable(error.to_string()),
-        })?;
-        let small = KeyspaceCreateOptions::default;
+        let mark = CommitMark::open(folder).map_err(unusable)?;
+        let database = folder.join(DATABASE_FOLDER);
+        integrity::check_manifests(&database)
+            .map_err(|error| unusable(format!("{error}; restore a backup")))?;
+        let cut = integrity::cut_journals(&database, &folder.join(DAMAGED_FOLDER))
+            .map_err(|error| unusable(format!("its journal cannot be read: {error}")))?;
+        let (db, tables) =
+            Self::open_database(&database).map_err(|error| unusable(error.to_string()))?;
+        let commit = match tables.meta.get(COMMIT)? {
+            Some(value) => decode(&value, || COMMIT.to_owned())?,
+            None => 0,
+        };
+        let loss = loss(mark.read().saturating_sub(commit), &cut);
+        Ok(Opened { db, tables, mark, commit, loss })
+    }
+
+    fn open_database(folder: &Path) -> Result<(Database, Tables), fjall::Error> {
+        let db = Database::builder(folder).max_journaling_size(JOURNALS_BYTES_MAX).open()?;
+        let small = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
         // Articles are large and seldom read: apart from their keys they are not moved about when
         // the tree is tidied.
         let separated = Some(KvSeparationOptions::default());
@@ -84,7 +127,7 @@ impl Tables {
     }
 
     /// Opens the tables of a folder that is one of ours already.
-    pub(super) fn open_existing(folder: &Path) -> Result<(Database, Tables), StoreError> {
+    pub(super) fn open_existing(folder: &Path) -> Result<Opened, StoreError> {
         if folder.join(FORMAT_FILE).is_file() {
             return Tables::open(folder);
         }
@@ -99,9 +142,68 @@ impl Tables {
     }
 }
 
+/// Says what of the commits that were answered for is missing. What was cut off a journal while
+/// none of them is was being written when the process or the machine went down: nobody was told
+/// that it was there, and it is removed.
+fn loss(missing_commits: u64, cut: &[CutJournal]) -> Option<String> {
+    if missing_commits == 0 {
+        for journal in cut {
+            let _ = std::fs::remove_file(&journal.set_aside);
+        }
+        return None;
+    }
+    let mut loss = format!("the {missing_commits} latest commits are missing");
+    for CutJournal { set_aside, offset } in cut {
+        let set_aside = set_aside.display();
+        loss +=
+            &format!("; a journal is damaged at byte {offset}, the rest of it is in {set_aside}");
+    }
+    Some(loss)
+}
+
+/// A file that names the latest commit answered for, so that its absence is noticed. It is not
+/// synced, and so after a loss of power it may name an earlier one, but never a later.
+///
+/// Whoever has it open has the data folder to himself.
+#[derive(Debug)]
+pub(super) struct CommitMark {
+    file: File,
+}
+
+impl CommitMark {
+    fn open(folder: &Path) -> Result<Self, String> {
+        let mut options = File::options();
+        let options = options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(folder.join(COMMIT_MARK_FILE)).map_err(cannot_write)?;
+        match file.try_lock() {
+            Ok(()) => Ok(CommitMark { file }),
+            Err(TryLockError::WouldBlock) => Err("another process has it open".to_owned()),
+            Err(TryLockError::Error(error)) => Err(format!("it cannot be locked: {error}")),
+        }
+    }
+
+    /// The commit it names; 0 if it names none.
+    fn read(&self) -> CommitNumber {
+        let mut text = String::new();
+        let read = (&self.file)
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| (&self.file).read_to_string(&mut text));
+        read.ok().and_then(|_| text.trim().parse().ok()).unwrap_or(0)
+    }
+
+    pub(super) fn write(&self, commit: CommitNumber) -> io::Result<()> {
+        (&self.file).seek(SeekFrom::Start(0))?;
+        (&self.file).write_all(format!("{commit:020}\n").as_bytes())
+    }
+}
+
+fn cannot_write(error: io::Error) -> String {
+    format!("it cannot be written to: {error}")
+}
+
 /// Checks that a folder is ours to use, or empty, and marks it.
 fn check_format(folder: &Path) -> Result<(), String> {
-    std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
+    std::fs::create_dir_all(folder).map_err(|error| format!("it cannot be made: {error}"))?;
     let file = folder.join(FORMAT_FILE);
     let current = Format::current();
     if file.exists() {
@@ -132,8 +234,8 @@ fn check_format(folder: &Path) -> Result<(), String> {
     }
     // The file appears whole or not at all.
     let text = serde_json::to_string_pretty(&current).map_err(|error| error.to_string())? + "\n";
-    std::fs::write(&new_file, text).map_err(|error| error.to_string())?;
-    std::fs::rename(new_file, file).map_err(|error| error.to_string())
+    std::fs::write(&new_file, text).map_err(cannot_write)?;
+    std::fs::rename(new_file, file).map_err(cannot_write)
 }
 
 impl From<fjall::Error> for StoreError {

@@ -19,7 +19,7 @@ use super::record::{
     ArticleRecord, CollectionNumber, CollectionRecord, IdRecord, IndexRecord, encode, id_key,
     seq_key, story_key,
 };
-use super::tables::{NEXT_COLLECTION, ORPHAN, Tables};
+use super::tables::{COMMIT, NEXT_COLLECTION, ORPHAN, Tables};
 use super::{CollectionSettings, Prepared, StoreError, Submitted};
 use crate::analysis::{Analysis, Story};
 use crate::article::{ArticleId, CollectionName, Timestamp};
@@ -140,13 +140,21 @@ impl<'s> Group<'s> {
     }
 
     /// Makes everything durable, then answers.
-    fn commit(self) {
+    fn commit(mut self) {
         let closed = |reason: &String| StoreError::Closed(reason.clone());
         let started = Instant::now();
         if self.shared.closed.get().is_none() && !self.batch.is_empty() {
             let commands = self.answers.len();
-            match self.batch.commit() {
+            let number = self.shared.commit.fetch_add(1, Ordering::Relaxed) + 1;
+            let committed = encode(&number).and_then(|value| {
+                self.batch.insert(&self.shared.tables.meta, COMMIT, value);
+                Ok(self.batch.commit()?)
+            });
+            match committed {
                 Ok(()) => {
+                    if let Err(error) = self.shared.mark.write(number) {
+                        tracing::warn!(%error, "the latest commit cannot be marked");
+                    }
                     histogram!("newsprint_commit_seconds").record(started.elapsed().as_secs_f64());
                     histogram!("newsprint_commit_commands").record(commands as f64);
                 }

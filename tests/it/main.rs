@@ -9,6 +9,8 @@
 )]
 
 mod admin;
+mod damage;
+mod disk;
 mod durability;
 mod errors;
 mod lifecycle;

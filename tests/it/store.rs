@@ -1,19 +1,116 @@
-//! What any store must do, asked of the engine on it: random histories against a plain model, with
-//! restarts in between.
+//! What any store must do, asked of an engine on it. A new backend is one more line under
+//! `contract!`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use newsprint::analysis::{MatchKind, Verdict};
 use newsprint::article::{Article, ArticleId, CollectionName};
 use newsprint::config::Limits;
 use newsprint::engine::{Engine, EngineError, Submission};
-use newsprint::store::{EmbeddedStore, ListFilter, StoreError, StoreOptions};
+use newsprint::store::{
+    CollectionSettings, EmbeddedStore, ListFilter, SimilarQuery, StoreError, StoreOptions,
+    Submitted,
+};
+use tempfile::TempDir;
 
 use crate::durability::Random;
 
-fn open(folder: &Path) -> Engine {
-    let store = EmbeddedStore::open(&folder.join("data"), StoreOptions::default()).unwrap();
-    Engine::new(store, None, folder.join("backups"), Limits::default()).unwrap()
+/// Makes a test of every rule for every backend.
+macro_rules! contract {
+    ($($backend:ident: $type:ty),*; $rules:tt) => { $(contract!(@backend $backend: $type; $rules);)* };
+    (@backend $backend:ident: $type:ty; [$($rule:ident),* $(,)?]) => {
+        mod $backend {
+            $(
+                #[tokio::test]
+                async fn $rule() {
+                    super::$rule(&<$type as super::Backend>::new()).await;
+                }
+            )*
+        }
+    };
+}
+
+contract! {
+    embedded: super::Embedded;
+    [
+        any_history_leaves_what_a_plain_map_would,
+        of_many_copies_one_is_unique_whatever_restarts,
+        stories_do_not_chain,
+        every_fingerprint_within_the_radius_is_found,
+        what_retention_forgets_is_gone_at_once,
+        pages_go_on_after_inserts_and_restarts,
+        a_text_that_came_very_often_is_answered_within_bounds,
+    ]
+}
+
+/// A kind of store, with data of its own.
+trait Backend {
+    fn new() -> Self;
+
+    /// Opens the store, with whatever earlier engines on it left behind.
+    fn open(&self) -> Engine;
+
+    /// How many articles are there when nobody has it open, and what is wrong with them.
+    fn check(&self) -> (u64, Vec<String>);
+}
+
+struct Embedded(TempDir);
+
+impl Embedded {
+    fn data(&self) -> PathBuf {
+        self.0.path().join("data")
+    }
+}
+
+impl Backend for Embedded {
+    fn new() -> Self {
+        Embedded(tempfile::tempdir().unwrap())
+    }
+
+    fn open(&self) -> Engine {
+        open(&self.data())
+    }
+
+    fn check(&self) -> (u64, Vec<String>) {
+        let report = newsprint::store::check(&self.data(), |_| {}).unwrap();
+        (report.articles, report.problems)
+    }
+}
+
+/// An engine on the embedded store in a folder.
+pub fn open(data: &Path) -> Engine {
+    let store = EmbeddedStore::open(data, StoreOptions::default()).unwrap();
+    Engine::new(store, None, data.with_extension("backups"), Limits::default()).unwrap()
+}
+
+pub fn submission(collection: &CollectionName, id: &str, article: Article) -> Submission {
+    Submission {
+        collection: collection.clone(),
+        article_id: Some(ArticleId::new(id).unwrap()),
+        article,
+        explain: false,
+        matches_max: 10,
+    }
+}
+
+async fn submit(engine: &Engine, id: &str, article: Article) -> Submitted {
+    engine.submit(submission(&CollectionName::default(), id, article)).await.unwrap()
+}
+
+fn is_same_text(kind: Option<MatchKind>) -> bool {
+    matches!(kind, Some(MatchKind::Exact | MatchKind::Near))
+}
+
+/// A text of made-up words that is like no other unless its seed is the same.
+pub fn words(seed: u64, count: usize) -> Vec<String> {
+    let mut random = Random(seed);
+    (0..count).map(|_| format!("word{}", random.below(40_000))).collect()
+}
+
+pub fn untitled(words: &[String]) -> Article {
+    Article { body: words.join(" "), ..Article::default() }
 }
 
 /// One of a few texts per version; versions 3 and 4 are near copies of each other.
@@ -30,14 +127,13 @@ fn article(version: u64) -> Article {
 /// What a collection should hold: by id, the version, the revision, and when it was last written.
 type Model = BTreeMap<String, (u64, u32, u64)>;
 
-#[tokio::test]
-async fn any_history_leaves_what_a_plain_map_would() {
+/// Random histories against a plain model, with restarts in between.
+async fn any_history_leaves_what_a_plain_map_would(backend: &impl Backend) {
     let seed = std::env::var("NEWSPRINT_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed: u64 = seed.unwrap_or_else(|| std::process::id().into());
     println!("seed {seed}: repeat with NEWSPRINT_SEED={seed}");
     let mut random = Random(seed);
-    let folder = tempfile::tempdir().unwrap();
-    let mut engine = open(folder.path());
+    let mut engine = backend.open();
     let mut models: BTreeMap<CollectionName, Model> = BTreeMap::new();
     for step in 0..1500 {
         let collection = CollectionName::new(["", "one", "two"][random.below(3) as usize]).unwrap();
@@ -46,7 +142,7 @@ async fn any_history_leaves_what_a_plain_map_would() {
         match random.below(100) {
             0..2 => {
                 drop(engine);
-                engine = open(folder.path());
+                engine = backend.open();
             }
             2 => {
                 let known = models.remove(&collection).is_some();
@@ -70,14 +166,8 @@ async fn any_history_leaves_what_a_plain_map_would() {
             _ => {
                 let version = random.below(5);
                 let model = models.entry(collection.clone()).or_default();
-                let submission = Submission {
-                    collection,
-                    article_id: Some(article_id),
-                    article: article(version),
-                    explain: false,
-                    matches_max: 10,
-                };
-                let submitted = engine.submit(submission).await.unwrap();
+                let submitted =
+                    engine.submit(submission(&collection, &id, article(version))).await.unwrap();
                 let is_replay = model.get(&id).is_some_and(|&(known, ..)| known == version);
                 assert_eq!(submitted.replayed, is_replay, "step {step}");
                 if !is_replay {
@@ -94,10 +184,8 @@ async fn any_history_leaves_what_a_plain_map_would() {
     }
     while engine.sweep().await.unwrap() {}
     drop(engine);
-    let report = newsprint::store::check(&folder.path().join("data"), |_| {}).unwrap();
-    assert_eq!(report.problems, Vec::<String>::new());
     let expected: usize = models.values().map(BTreeMap::len).sum();
-    assert_eq!(report.articles as usize, expected);
+    assert_eq!(backend.check(), (expected as u64, Vec::new()));
 }
 
 /// Checks a whole collection: what is listed and in which order, every article, every story.
@@ -121,4 +209,170 @@ async fn check(engine: &Engine, collection: &CollectionName, model: Option<&Mode
         let mut members = page.members.articles.iter().chain([&page.canonical]);
         assert!(members.any(|member| member.article_id == stored.article_id), "step {step}");
     }
+}
+
+async fn of_many_copies_one_is_unique_whatever_restarts(backend: &impl Backend) {
+    let mut uniques = 0;
+    for round in 0..4 {
+        let engine = backend.open();
+        let name = CollectionName::default();
+        let copies = (0..25).map(|copy| {
+            let id = format!("{round}-{copy}");
+            engine.submit(submission(&name, &id, untitled(&words(1, 80))))
+        });
+        for submitted in futures_util::future::join_all(copies).await {
+            let duplicates = submitted.unwrap().analysis.duplicates;
+            uniques += usize::from(duplicates.verdict == Verdict::Unique);
+            assert!(matches!(duplicates.verdict, Verdict::Unique | Verdict::Exact));
+        }
+    }
+    assert_eq!(uniques, 1);
+    let collections = backend.open().collections().await.unwrap();
+    assert_eq!((collections[0].article_count, collections[0].story_count), (100, 1));
+}
+
+/// Each of a row of texts is a near copy of the one before, and the last has nothing in common with
+/// the first.
+async fn stories_do_not_chain(backend: &impl Backend) {
+    let engine = backend.open();
+    let all = words(2, 320);
+    let title = "One headline for all of them".to_owned();
+    let text =
+        |number: usize| Article { title: title.clone(), ..untitled(&all[number * 10..][..120]) };
+    let mut canonicals = Vec::new();
+    for number in 0..=20 {
+        let submitted = submit(&engine, &number.to_string(), text(number)).await;
+        let duplicates = submitted.analysis.duplicates;
+        assert!(number == 0 || is_same_text(duplicates.matches[0].kind), "{number} is no copy");
+        let canonical = duplicates.story.unwrap().canonical;
+        if canonical.as_str() != number.to_string() {
+            let pair = CollectionName::new(format!("pair-{number}")).unwrap();
+            let canonical = text(canonical.as_str().parse().unwrap());
+            engine.submit(submission(&pair, "canonical", canonical)).await.unwrap();
+            let alone = engine.analyze(submission(&pair, "it", text(number))).await.unwrap();
+            assert!(is_same_text(alone.duplicates.matches[0].kind), "{number} joined by a chain");
+        }
+        canonicals.push(canonical);
+    }
+    assert_eq!(canonicals[1], canonicals[0], "a near copy joins");
+    assert_ne!(canonicals[20], canonicals[0], "what has nothing in common does not");
+}
+
+async fn every_fingerprint_within_the_radius_is_found(backend: &impl Backend) {
+    let engine = backend.open();
+    let mut fingerprints = BTreeMap::new();
+    for seed in 0..120u64 {
+        // Families of texts, so that there are some at every distance.
+        let mut words = words(seed / 10, 60);
+        words.truncate(60 - seed as usize % 10 * 4);
+        let submitted = submit(&engine, &seed.to_string(), untitled(&words)).await;
+        fingerprints.insert(seed.to_string(), submitted.analysis.fingerprint.unwrap());
+    }
+    for id in ["3", "55", "119"] {
+        let id = ArticleId::new(id).unwrap();
+        engine.delete(&CollectionName::default(), &id).await.unwrap();
+        fingerprints.remove(id.as_str());
+    }
+    drop(engine);
+    let engine = backend.open();
+    for query in [fingerprints["40"], fingerprints["77"] ^ 0b111, 0, u64::MAX] {
+        for radius in 0..=64 {
+            let query = SimilarQuery::Fingerprint(query);
+            let similar =
+                engine.find_similar(&CollectionName::default(), &query, radius, 200).await.unwrap();
+            let SimilarQuery::Fingerprint(query) = query else { unreachable!() };
+            let found: BTreeMap<&str, u32> = similar
+                .matches
+                .iter()
+                .map(|found| (found.article_id.as_str(), found.hamming_distance.unwrap()))
+                .collect();
+            let distances =
+                fingerprints.iter().map(|(id, code)| (&**id, (code ^ query).count_ones()));
+            let expected = distances.filter(|&(_, distance)| distance <= radius).collect();
+            assert_eq!(found, expected, "radius {radius}");
+        }
+    }
+}
+
+async fn what_retention_forgets_is_gone_at_once(backend: &impl Backend) {
+    let engine = backend.open();
+    let name = CollectionName::default();
+    let retention = Some(Duration::from_secs(2));
+    let settings = CollectionSettings { retention, ..CollectionSettings::default() };
+    engine.update_collection(&name, settings).await.unwrap();
+    let first = submit(&engine, "first", untitled(&words(3, 80))).await;
+    let copy = submit(&engine, "copy", untitled(&words(3, 80))).await;
+    assert_eq!(copy.analysis.duplicates.verdict, Verdict::Exact);
+
+    tokio::time::sleep(Duration::from_millis(3100)).await;
+    let gone = engine.get(&name, &first.article_id).await;
+    assert!(matches!(gone, Err(EngineError::Store(StoreError::NoArticle(_)))));
+    let story = first.analysis.duplicates.story.unwrap().id;
+    let gone = engine.story(&name, story, None, 10).await;
+    assert!(matches!(gone, Err(EngineError::Store(StoreError::NoStory(_)))));
+    let page = engine.list(&name, &ListFilter::default(), None, 10).await.unwrap();
+    assert_eq!(page.articles, []);
+    let fingerprint = SimilarQuery::Fingerprint(first.analysis.fingerprint.unwrap());
+    let similar = engine.find_similar(&name, &fingerprint, 64, 10).await.unwrap();
+    assert_eq!(similar.matches, []);
+
+    let again = submit(&engine, "again", untitled(&words(3, 80))).await;
+    assert_eq!(again.analysis.duplicates.verdict, Verdict::Unique);
+    assert_ne!(again.analysis.duplicates.story.unwrap().id, story);
+    while engine.sweep().await.unwrap() {}
+    assert_eq!(engine.collections().await.unwrap()[0].article_count, 1);
+    drop(engine);
+    assert_eq!(backend.check(), (1, Vec::new()));
+}
+
+async fn pages_go_on_after_inserts_and_restarts(backend: &impl Backend) {
+    let name = CollectionName::default();
+    let mut engine = backend.open();
+    for number in 0..10 {
+        submit(&engine, &number.to_string(), untitled(&words(number, 40))).await;
+    }
+    let mut listed = Vec::new();
+    let mut begin = None;
+    loop {
+        let page = engine.list(&name, &ListFilter::default(), begin, 3).await.unwrap();
+        listed.extend(page.articles.iter().map(|stored| stored.article_id.to_string()));
+        begin = page.next;
+        if begin.is_none() {
+            break;
+        }
+        let new = listed.len() as u64;
+        submit(&engine, &format!("new {new}"), untitled(&words(100 + new, 40))).await;
+        drop(engine);
+        engine = backend.open();
+    }
+    assert_eq!(listed, ["9", "8", "7", "6", "5", "4", "3", "2", "1", "0"]);
+}
+
+async fn a_text_that_came_very_often_is_answered_within_bounds(backend: &impl Backend) {
+    let name = CollectionName::default();
+    let engine = backend.open();
+    for batch in 0..20 {
+        let copies = (0..100).map(|copy| {
+            let id = format!("{batch}-{copy}");
+            engine.submit(submission(&name, &id, untitled(&words(4, 80))))
+        });
+        futures_util::future::try_join_all(copies).await.unwrap();
+    }
+    let one_more = submit(&engine, "one more", untitled(&words(4, 80))).await;
+    let duplicates = &one_more.analysis.duplicates;
+    assert_eq!(duplicates.verdict, Verdict::Exact);
+    assert_eq!(duplicates.matches.len(), 10);
+    assert!(duplicates.truncated, "not every copy was looked at");
+    let story = duplicates.story.clone().unwrap();
+
+    engine.delete(&name, &story.canonical).await.unwrap();
+    let page = engine.story(&name, story.id, None, 1).await.unwrap();
+    assert_ne!(page.canonical.article_id, story.canonical);
+    let edited = untitled(&words(4, 80)[4..]);
+    let duplicates = submit(&engine, "edited", edited).await.analysis.duplicates;
+    assert_eq!(duplicates.verdict, Verdict::Near);
+    assert_eq!(duplicates.story.unwrap().id, story.id);
+    let other = submit(&engine, "other", untitled(&words(5, 80))).await;
+    assert_eq!(other.analysis.duplicates.verdict, Verdict::Unique);
+    assert!(!other.analysis.duplicates.truncated);
 }
