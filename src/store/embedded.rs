@@ -42,8 +42,8 @@ const PROGRESS_PERIOD: Duration = Duration::from_secs(2);
 
 /// Entries of the index that are read together at the start, and how many such chunks are read
 /// ahead.
-const LOAD_CHUNK_LEN: usize = 4096;
-const LOAD_CHUNKS_MAX: usize = 4;
+const LOAD_CHUNK_LEN: usize = 1 << 17;
+const LOAD_CHUNKS_MAX: usize = 1;
 
 /// How much the store takes on.
 #[derive(Debug, Clone, Copy)]
@@ -438,10 +438,11 @@ impl Shared {
             let (sender, chunks) = std::sync::mpsc::sync_channel(LOAD_CHUNKS_MAX);
             let reader = scope.spawn(move || self.read_index(collection, &sender));
             for chunk in chunks {
-                for (seq, record) in &chunk {
-                    index.insert(*seq, record.entry(), &record.keys);
-                    last = *seq;
-                }
+                let entries = chunk.iter();
+                index.insert_all(
+                    entries.map(|(seq, record)| (*seq, record.entry(), &record.keys[..])),
+                );
+                last = chunk.last().map_or(last, |(seq, _)| *seq);
                 if told.elapsed() >= PROGRESS_PERIOD {
                     told = Instant::now();
                     let articles = index.article_count();
@@ -462,7 +463,7 @@ impl Shared {
         collection: &Collection,
         chunks: &SyncSender<Vec<(Seq, IndexRecord)>>,
     ) -> Result<(), StoreError> {
-        let mut chunk = Vec::with_capacity(LOAD_CHUNK_LEN);
+        let mut chunk = Vec::new();
         for row in self.tables.index.prefix(collection.number.to_be_bytes()) {
             let (key, value) = row.into_inner()?;
             let seq = seq_of_key(&key)
@@ -470,7 +471,7 @@ impl Shared {
             let record: IndexRecord = decode(&value, place("index entry", &collection.name, seq))?;
             chunk.push((seq, record));
             if chunk.len() == LOAD_CHUNK_LEN {
-                let full = std::mem::replace(&mut chunk, Vec::with_capacity(LOAD_CHUNK_LEN));
+                let full = std::mem::take(&mut chunk);
                 // Nobody takes them any more: whoever did has a reason of his own to give up.
                 if chunks.send(full).is_err() {
                     return Ok(());

@@ -66,6 +66,8 @@ struct Segment {
     entries: Entries,
     /// Entries that are there.
     len: usize,
+    /// No entry before this slot is: retention removes them from the front.
+    from: Slot,
     fingerprints: HammingIndex,
     postings: PostingLists,
 }
@@ -76,6 +78,7 @@ impl Segment {
             first,
             entries: Entries::default(),
             len: 0,
+            from: 0,
             fingerprints: HammingIndex::default(),
             postings: PostingLists::default(),
         }
@@ -96,11 +99,11 @@ impl Segment {
     /// Posts an article under the keys under which no article of its story stands yet: a story
     /// told fifty times must not make its own shingles look like boilerplate.
     fn post(&mut self, slot: Slot, story: Seq, keys: &[Key]) {
+        self.postings.touch(keys);
         for &key in keys {
-            let is_told = |other| self.entry(other).is_some_and(|entry| entry.story == story);
-            if !self.postings.get(key).is_some_and(|mut list| list.any(is_told)) {
-                self.postings.insert(key, slot);
-            }
+            self.postings.insert(key, slot, |other| {
+                self.entries.get(other).is_some_and(|entry| entry.story == story)
+            });
         }
     }
 }
@@ -137,6 +140,42 @@ impl Index {
 
     /// Adds an article. Submissions come in ascending order, gaps allowed.
     pub fn insert(&mut self, seq: Seq, entry: Entry, keys: &[Key]) {
+        self.insert_entry(seq, entry);
+        self.post(seq, entry, keys);
+    }
+
+    /// Adds many articles, as if one after another.
+    pub fn insert_all<'k>(
+        &mut self,
+        articles: impl Iterator<Item = (Seq, Entry, &'k [Key])> + Clone,
+    ) {
+        for (seq, entry, _) in articles.clone() {
+            self.insert_entry(seq, entry);
+        }
+        // What began its story needs no look at what of the story is posted already.
+        let mut postings: Vec<Vec<(Key, Slot)>> = vec![Vec::new(); self.segments.len()];
+        for (seq, entry, keys) in articles.clone() {
+            if entry.story == seq
+                && let Some((segment, slot)) = self.locate(seq)
+            {
+                postings[segment].extend(keys.iter().map(|&key| (key, slot)));
+            }
+        }
+        for (segment, postings) in self.segments.iter_mut().zip(postings) {
+            segment.postings.insert_all(postings);
+        }
+        for (seq, entry, keys) in articles.filter(|(seq, entry, _)| entry.story != *seq) {
+            self.post(seq, entry, keys);
+        }
+    }
+
+    fn post(&mut self, seq: Seq, entry: Entry, keys: &[Key]) {
+        if let Some((segment, slot)) = self.locate(seq) {
+            self.segments[segment].post(slot, entry.story, keys);
+        }
+    }
+
+    fn insert_entry(&mut self, seq: Seq, entry: Entry) {
         let is_full = |segment: &Segment| seq - segment.first >= SEGMENT_SLOTS_MAX;
         if self.segments.last().is_none_or(is_full) {
             self.segments.push(Segment::new(seq));
@@ -149,7 +188,6 @@ impl Index {
         if let Some(fingerprint) = entry.fingerprint {
             segment.fingerprints.insert(fingerprint, slot);
         }
-        segment.post(slot, entry.story, keys);
         self.len += 1;
         if entry.story != seq {
             let began = self.entry(entry.story).map(|_| entry.story);
@@ -171,6 +209,10 @@ impl Index {
         vacant.retain(|&key| segment.postings.remove(key, slot));
         segment.len -= 1;
         self.len -= 1;
+        while segment.from < segment.entries.len() as Slot && segment.entry(segment.from).is_none()
+        {
+            segment.from += 1;
+        }
 
         let (first, end) = (segment.first, segment.end());
         if let Some(members) = self.shared_stories.get_mut(&entry.story) {
@@ -200,7 +242,7 @@ impl Index {
     /// The earliest articles submitted before a moment, at most so many.
     pub fn oldest_before(&self, moment: Timestamp, max: usize) -> Vec<Seq> {
         let seqs = self.segments.iter().flat_map(|segment| {
-            let slots = 0..segment.entries.len() as Slot;
+            let slots = segment.from..segment.entries.len() as Slot;
             slots.filter_map(|slot| Some((segment.entry(slot)?, segment.seq(slot))))
         });
         seqs.take_while(|(entry, _)| entry.submit_time < moment)
@@ -222,6 +264,7 @@ impl Index {
         // One entry per key or fingerprint found, so that equal ones can be counted.
         let mut hits: Vec<Seq> = Vec::new();
         for segment in &self.segments {
+            segment.postings.touch(keys);
             let lists = keys.iter().filter_map(|&key| segment.postings.get(key));
             hits.extend(lists.flatten().map(|slot| segment.seq(slot)));
             let Some(fingerprint) = fingerprint else { continue };
@@ -288,7 +331,7 @@ impl Index {
                 && before.is_none_or(|before| entry.submit_time < before)
         };
         self.segments.iter().rev().flat_map(move |segment| {
-            (0..segment.entries.len() as Slot)
+            (segment.from..segment.entries.len() as Slot)
                 .rev()
                 .filter(move |&slot| segment.seq(slot) < end)
                 .filter(move |&slot| segment.entry(slot).is_some_and(in_time))

@@ -1,9 +1,15 @@
 //! What those who run the server can ask and do.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use newsprint::api::pb::*;
+use newsprint::config::Config;
+use newsprint::model::Model;
 use tonic::Code;
 
-use crate::server::{TestServer, article, duplicates};
+use crate::server::{TestServer, analysis, article, duplicates, test_config};
 use crate::texts::*;
 
 #[tokio::test]
@@ -86,6 +92,74 @@ async fn without_a_model_file_there_is_nothing_to_reload() {
     let server = TestServer::start().await;
     let reload = server.admin.clone().reload_model(ReloadModelRequest {}).await.unwrap_err();
     assert_eq!(reload.code(), Code::FailedPrecondition);
+}
+
+/// The built-in model with another summary, and so of another version.
+fn model_file(summary: &str) -> Vec<u8> {
+    let mut model = Model::from_bytes(include_bytes!("../../models/topics.bin")).unwrap();
+    model.summary = Some(summary.to_owned());
+    model.to_bytes()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn models_are_swapped_under_load_without_a_failed_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.bin");
+    let models = [model_file("one"), model_file("other")];
+    std::fs::write(&file, &models[0]).unwrap();
+    let config = Config { model: Some(file.clone()), ..test_config(&folder.path().join("data")) };
+    let server = TestServer::start_as(config).await;
+    let mut admin = server.admin.clone();
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let callers: Vec<_> = (0..4)
+        .map(|caller| {
+            let (mut client, stop) = (server.articles.clone(), Arc::clone(&stop));
+            tokio::spawn(async move {
+                let mut versions = HashSet::new();
+                let mut calls = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    let id = format!("{caller}-{calls}");
+                    let article = Some(article(&id, TARIFF_TITLE, TARIFF_BODY));
+                    let request = SubmitArticleRequest { article, ..Default::default() };
+                    let answer = client.submit_article(request).await.unwrap().into_inner();
+                    let classification = answer.analysis.unwrap().classification.unwrap();
+                    versions.insert(classification.model_version);
+                    calls += 1;
+                }
+                versions
+            })
+        })
+        .collect();
+    let mut expected = HashSet::new();
+    let mut current = String::new();
+    for round in 0..10 {
+        let whole = &models[(round + 1) % 2];
+        std::fs::write(&file, whole).unwrap();
+        let reloaded = admin.reload_model(ReloadModelRequest {}).await.unwrap().into_inner();
+        assert_ne!(reloaded.model_version, reloaded.previous_model_version);
+        current = reloaded.model_version;
+        expected.extend([current.clone(), reloaded.previous_model_version]);
+
+        let mut torn = whole.clone();
+        torn[1000 * (round + 1)] ^= 1;
+        for refused in [&torn[..], &whole[..whole.len() / 2], b"", b"not a model at all"] {
+            std::fs::write(&file, refused).unwrap();
+            let status = admin.reload_model(ReloadModelRequest {}).await.unwrap_err();
+            assert_eq!(status.code(), Code::FailedPrecondition, "{}", status.message());
+            assert!(status.message().contains("model.bin"), "{}", status.message());
+        }
+        let info = admin.get_server_info(GetServerInfoRequest {}).await.unwrap().into_inner();
+        assert_eq!(info.model_version, current, "a refused file changes nothing");
+    }
+    let last = server.submit(article("last", REGATTA_TITLE, REGATTA_BODY)).await;
+    let version = &analysis(&last).classification.as_ref().unwrap().model_version;
+    assert_eq!(*version, current);
+    stop.store(true, Ordering::Relaxed);
+    for caller in callers {
+        let versions = caller.await.unwrap();
+        assert!(versions.is_subset(&expected), "{versions:?}");
+    }
 }
 
 #[tokio::test]
