@@ -112,12 +112,27 @@ impl Sample {
         }
     }
 
+    /// Content words of the short view and of the long view.
+    pub fn content_words(&self) -> [usize; 2] {
+        let [title, body] = &self.parts;
+        [title.len() + self.short_body.len(), title.len() + body.len()]
+    }
+
     /// What training takes for true of one label, if anything.
     pub fn truth(&self, label: usize) -> Option<bool> {
         match self.cells[label] {
             Cell::Positive => Some(true),
             Cell::Negative | Cell::LikelyNegative => Some(false),
             Cell::Unknown => None,
+        }
+    }
+
+    /// What somebody found true of one label, if anything.
+    pub fn settled(&self, label: usize) -> Option<bool> {
+        match self.cells[label] {
+            Cell::Positive => Some(true),
+            Cell::Negative => Some(false),
+            Cell::LikelyNegative | Cell::Unknown => None,
         }
     }
 }
@@ -137,6 +152,10 @@ pub struct Vocabulary {
     pub rarity: Vec<f32>,
     ids: HashMap<u64, u32>,
 }
+
+/// Where the views of an article stand wherever there is one thing for each of them.
+pub const SHORT: usize = 0;
+pub const LONG: usize = 1;
 
 /// One view of an article: features and their values.
 pub type Example = Vec<(u32, f32)>;

@@ -7,6 +7,7 @@
 
 use std::sync::LazyLock;
 
+use super::CONTENT_WORDS_MIN;
 use crate::text::{Document, Word, WordClass, bigram_hash, word_hash};
 
 /// Words of the title that are read. A longer one is no title.
@@ -59,6 +60,18 @@ pub fn emphasis(count: u8) -> i32 {
 
 /// What a feature that occurs once counts.
 pub const ONCE: i32 = 256;
+
+/// How much shorter than a full article one is, as the logarithm of the ratio: 0 from 100 content
+/// words on, 1.4 for 25. Few words hold little evidence even where they are all about the topic,
+/// so the same evidence means more in a brief. With too few words for a reliable answer it means
+/// no more than with just enough.
+pub fn brevity(content_words: usize) -> f64 {
+    let words = content_words.clamp(CONTENT_WORDS_MIN, FULL_CONTENT_WORDS);
+    libm::log(FULL_CONTENT_WORDS as f64 / words as f64)
+}
+
+/// Content words from which on an article is as good as a long one.
+const FULL_CONTENT_WORDS: usize = 100;
 
 /// Hashes of the words that say nothing about a topic, sorted.
 pub fn stop_words() -> Vec<u64> {

@@ -19,7 +19,7 @@ impl TopicModel {
         for label in &self.labels {
             bytes.push(label.name.len() as u8);
             bytes.extend(label.name.as_bytes());
-            for number in [label.threshold, label.bias, label.scale] {
+            for number in [label.threshold, label.bias, label.brevity_weight, label.scale] {
                 bytes.extend(number.to_le_bytes());
             }
         }
@@ -77,11 +77,12 @@ fn decode_label(bytes: &mut &[u8]) -> Result<Label, &'static str> {
         let number = f32::from_le_bytes(take(bytes).ok_or("cut off")?);
         if number.is_finite() { Ok(number) } else { Err("a number is not finite") }
     };
-    let (threshold, bias, scale) = (number()?, number()?, number()?);
+    let (threshold, bias) = (number()?, number()?);
+    let (brevity_weight, scale) = (number()?, number()?);
     if !(0.0..=1.0).contains(&threshold) {
         return Err("a threshold is no probability");
     }
-    Ok(Label { name: name.to_owned(), threshold, bias, scale })
+    Ok(Label { name: name.to_owned(), threshold, bias, brevity_weight, scale })
 }
 
 /// Whether a label may have this name.
@@ -128,6 +129,7 @@ impl TopicModel {
             name: name.to_owned(),
             threshold,
             bias: -1.0,
+            brevity_weight: 0.0,
             scale: 0.05,
         };
         TopicModel { labels: vec![label("politics", 0.5), label("sport", 0.6)], table }
@@ -147,8 +149,8 @@ mod tests {
             assert_eq!(TopicModel::decode(&damaged).unwrap_err(), expected);
         };
         let threshold = 4 + 1 + "politics".len();
-        let second = threshold + 12;
-        let slots = second + 1 + "sport".len() + 12;
+        let second = threshold + 16;
+        let slots = second + 1 + "sport".len() + 16;
         check(0, &[0; 4], "no labels, or too many");
         check(0, &[0xff; 4], "no labels, or too many");
         check(5, b"\n", "a label is empty, too long or holds control characters");

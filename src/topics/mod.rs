@@ -3,8 +3,9 @@
 //!
 //! The logit of a label is its bias plus a kind of mean of the weights of the article's features,
 //! `Σ weight · (1 + ln count) / √(content words)`; the logistic function makes a probability of it.
-//! Calibration (Platt 1999) is folded into bias and scale by the trainer, so nothing but this sum
-//! is left to do when serving, and every part of the logit can be told: [`TopicModel::explain`].
+//! The bias of a brief is another than that of a full article. Calibration (Platt 1999) is folded
+//! into biases and scale by the trainer, so nothing but this sum is left to do when serving, and
+//! every part of the logit can be told: [`TopicModel::explain`].
 //!
 //! The model knows a limited number of features, each by the hash of its words; a word it has
 //! not met changes nothing but the length of the article. Weights are signed bytes. All sums are
@@ -41,7 +42,10 @@ pub struct Label {
     pub name: String,
     /// From this probability on, the label is assigned.
     pub threshold: f32,
+    /// The logit of a full article without any known feature.
     bias: f32,
+    /// What is added to the bias for each unit of brevity.
+    brevity_weight: f32,
     /// What one unit of an integer weight is worth.
     scale: f32,
 }
@@ -86,6 +90,7 @@ pub struct TopicScore<'m> {
 pub struct Explanation<'m> {
     pub label: &'m str,
     pub logit: f32,
+    /// The logit of an article of this length without any known feature.
     pub bias: f32,
     /// The features that weighed most, heaviest first.
     pub evidence: Vec<Evidence>,
@@ -161,7 +166,7 @@ impl TopicModel {
                 Explanation {
                     label: &label.name,
                     logit: logit as f32,
-                    bias: label.bias,
+                    bias: reading.bias(label) as f32,
                     evidence,
                     rest: rest.iter().map(|evidence| evidence.weight).sum(),
                 }
@@ -171,7 +176,7 @@ impl TopicModel {
 
     fn logits(&self, reading: &Reading) -> Vec<f64> {
         (self.labels.iter().zip(self.table.sums(&reading.features)))
-            .map(|(label, sum)| f64::from(label.bias) + f64::from(sum) * reading.unit(label))
+            .map(|(label, sum)| reading.bias(label) + f64::from(sum) * reading.unit(label))
             .collect()
     }
 
@@ -256,6 +261,11 @@ struct Reading {
 }
 
 impl Reading {
+    fn bias(&self, label: &Label) -> f64 {
+        let brevity = features::brevity(self.content_words);
+        f64::from(label.bias) + f64::from(label.brevity_weight) * brevity
+    }
+
     /// What an integer weight of 1 adds to the logit of a label, for a feature that counts 1.
     /// Longer articles hold more features of every kind; sums of independent ones grow like the
     /// square root of the length.

@@ -347,6 +347,28 @@ fn evidence_adds_up_to_the_logit_and_reads_like_the_article() {
 }
 
 #[test]
+fn brevity_falls_with_the_length_and_ends_where_full_articles_begin() {
+    let brevities: Vec<f64> =
+        [0, CONTENT_WORDS_MIN, 25, 50, 100, 200].map(features::brevity).into();
+    assert!(brevities.is_sorted_by(|longer, shorter| longer >= shorter), "{brevities:?}");
+    assert_eq!(brevities[0], brevities[1]);
+    assert!((brevities[2] - 4f64.ln()).abs() < 1e-12);
+    assert_eq!(brevities[4..], [0.0, 0.0]);
+}
+
+#[test]
+fn the_bias_of_a_brief_is_part_of_what_is_explained() {
+    let mut model = TopicModel::sample();
+    model.labels[0].brevity_weight = 0.5;
+    let bias = |body: &str| {
+        let explanations = model.explain(&Document::new("", body), "", body, 9);
+        [explanations[0].bias, explanations[1].bias]
+    };
+    assert_eq!(bias(&"minister ".repeat(100)), [-1.0, -1.0]);
+    assert_eq!(bias(&"minister ".repeat(50)), [-1.0 + 0.5 * 2f32.ln(), -1.0]);
+}
+
+#[test]
 fn more_words_than_are_read_change_nothing() {
     let model = shipped();
     let body = "word ".repeat(features::BODY_WORDS_MAX);

@@ -15,20 +15,20 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::calibrate::{Scored, expected_f1_threshold, platt};
-use super::corpus::{Corpus, Example, Group, Vocabulary};
-use super::data::{Cell, DataError, read_articles};
+use super::calibrate::{Calibration, Scored, expected_f1_threshold};
+use super::corpus::{Corpus, Example, Group, LONG, SHORT, Vocabulary};
+use super::data::{DataError, read_articles};
 use super::descent::{Target, Weights, descend};
 use super::eval::{Answer, LabelFigures, write_table};
-use super::{LABELS_MAX, Label, TopicModel, format};
+use super::{LABELS_MAX, Label, TopicModel, features, format};
 
 /// What to train on.
 #[derive(Debug, Clone, Default)]
 pub struct TrainingFiles {
     /// Labelled articles of any kind.
     pub data: Vec<PathBuf>,
-    /// Articles of the kind the model is for, labelled with care. They weigh more, and
-    /// calibration and thresholds are fitted on them alone, if there are any.
+    /// Articles of the kind the model is for, labelled with care. They weigh more, and if there
+    /// are any, thresholds are fitted on them alone, and calibration on them and on briefs.
     pub trusted: Vec<PathBuf>,
     /// Further articles: only how many of them hold a word is used.
     pub unlabelled: Vec<PathBuf>,
@@ -61,7 +61,7 @@ impl Default for TrainConfig {
             features_max: 40_000,
             trusted_weight: 6.0,
             l2: 2e-6,
-            folds: 5,
+            folds: 10,
         }
     }
 }
@@ -110,7 +110,7 @@ pub struct TrainReport {
     pub vocabulary: usize,
     /// Words and pairs the model keeps.
     pub features: usize,
-    /// Figures on the articles that calibration and thresholds were fitted on.
+    /// Figures on the articles that thresholds were fitted on.
     pub cross_fitted: Vec<LabelFigures>,
 }
 
@@ -132,12 +132,12 @@ pub fn train(
     let mut model_labels = Vec::new();
     let mut cross_fitted = Vec::new();
     for (index, name) in labels.iter().enumerate() {
-        let scored = trainer.settled(&held_out, index);
-        let calibration = platt(&scored);
+        let (scored, briefs) = trainer.scored(&held_out, index);
+        let calibration = Calibration::fit(&scored, &briefs);
         let threshold = expected_f1_threshold(&scored, calibration) as f32;
         let answers: Vec<Answer> = (scored.iter())
             .map(|scored| Answer {
-                probability: calibration.probability(scored.logit),
+                probability: calibration.probability(scored),
                 truth: scored.truth,
             })
             .collect();
@@ -148,6 +148,7 @@ pub fn train(
             name: name.clone(),
             threshold,
             bias: (calibration.slope * bias + calibration.offset) as f32,
+            brevity_weight: calibration.brevity_weight as f32,
             scale: (calibration.slope * unit) as f32,
         });
     }
@@ -239,47 +240,75 @@ const GROUP_SIZE_POWER: f64 = 0.8;
 /// No cell weighs more than this many average ones.
 const CELL_WEIGHT_MAX: f64 = 50.0;
 
+/// An article of no more content words is a brief.
+const BRIEF_CONTENT_WORDS_MAX: usize = 60;
+
+/// An article and what is known to be true of it and one label.
+struct KnownCell {
+    index: usize,
+    truth: bool,
+}
+
+fn known(
+    indices: impl IntoIterator<Item = usize>,
+    truth: impl Fn(usize) -> Option<bool>,
+) -> Vec<KnownCell> {
+    let cell = |index| Some(KnownCell { index, truth: truth(index)? });
+    indices.into_iter().filter_map(cell).collect()
+}
+
 impl Trainer<'_> {
-    /// The logits of the articles to calibrate on, each by a model that has not seen it.
-    fn cross_fit(&self, progress: &mut dyn FnMut(Progress)) -> Vec<(usize, Vec<f32>)> {
-        let has_trusted = self.corpus.labelled().any(|sample| sample.group.is_trusted);
-        let mut folds: Vec<Vec<usize>> = vec![Vec::new(); self.config.folds as usize];
-        for (index, sample) in self.corpus.labelled().enumerate() {
-            if sample.group.is_trusted || !has_trusted {
-                folds[index % self.config.folds as usize].push(index);
+    /// The logits of the short and the long view of every labelled article, by a model that has
+    /// not seen it.
+    fn cross_fit(&self, progress: &mut dyn FnMut(Progress)) -> Vec<[Vec<f32>; 2]> {
+        let mut held_out = vec![[Vec::new(), Vec::new()]; self.examples.len()];
+        let total = self.config.folds as usize;
+        for fold in 0..total {
+            progress(Progress { step: "cross-fitting", done: fold, total });
+            let (weights, _) = self.fit(|index| index % total != fold);
+            for index in (fold..self.examples.len()).step_by(total) {
+                held_out[index] = self.examples[index].each_ref().map(|view| weights.logits(view));
             }
-        }
-        let mut held_out = Vec::new();
-        let total = folds.len();
-        for (done, fold) in folds.iter().enumerate() {
-            progress(Progress { step: "cross-fitting", done, total });
-            let (weights, _) = self.fit(|index| fold.binary_search(&index).is_err());
-            held_out.extend(fold.iter().map(|&index| {
-                let [_, long_view] = &self.examples[index];
-                (index, weights.logits(long_view))
-            }));
         }
         progress(Progress { step: "cross-fitting", done: total, total });
         held_out
     }
 
-    /// The held-out logits of one label where it is settled. Groups are balanced as in training.
-    fn settled(&self, held_out: &[(usize, Vec<f32>)], label: usize) -> Vec<Scored> {
+    /// What to fit calibration and threshold of one label on: the settled articles that the model
+    /// is for, which are the trusted ones or, if none is, all; and briefs, which are the same
+    /// articles cut to their short view and, weighing as much, the short ones of the others. Very
+    /// probable negatives are among the latter, or the label would seem too frequent there.
+    fn scored(&self, held_out: &[[Vec<f32>; 2]], label: usize) -> (Vec<Scored>, Vec<Scored>) {
         let samples = &self.corpus.samples;
-        let mut sizes: BTreeMap<&Group, f64> = BTreeMap::new();
-        for (index, _) in held_out {
-            *sizes.entry(&samples[*index].group).or_default() += 1.0;
-        }
-        let scored = held_out.iter().filter_map(|(index, logits)| {
-            let truth = match samples[*index].cells[label] {
-                Cell::Positive => true,
-                Cell::Negative => false,
-                Cell::LikelyNegative | Cell::Unknown => return None,
+        let has_trusted = self.corpus.labelled().any(|sample| sample.group.is_trusted);
+        let is_judged = |index: &usize| samples[*index].group.is_trusted || !has_trusted;
+        let (judged, others): (Vec<usize>, Vec<usize>) = (0..held_out.len()).partition(is_judged);
+        let judged = known(judged, |index| samples[index].settled(label));
+        let group = |cell: &KnownCell| &samples[cell.index].group;
+        let scored = |view: usize, cells: &[KnownCell], weights: Vec<f64>| -> Vec<Scored> {
+            let sum: f64 = weights.iter().sum();
+            let scored = |(cell, weight): (&KnownCell, f64)| Scored {
+                logit: held_out[cell.index][view][label].into(),
+                brevity: features::brevity(samples[cell.index].content_words()[view]),
+                truth: cell.truth,
+                weight: weight / sum * judged.len() as f64,
             };
-            let weight = libm::pow(sizes[&samples[*index].group], -GROUP_SIZE_POWER);
-            Some(Scored { logit: logits[label].into(), truth, weight })
-        });
-        scored.collect()
+            cells.iter().zip(weights).map(scored).collect()
+        };
+        let weights = damped(judged.iter().map(group));
+        let full = scored(LONG, &judged, weights.clone());
+        let mut briefs = scored(SHORT, &judged, weights);
+        let is_brief =
+            |index: &usize| samples[*index].content_words()[LONG] <= BRIEF_CONTENT_WORDS_MAX;
+        let short = known(others.into_iter().filter(is_brief), |index| samples[index].truth(label));
+        if let Some(share) = positive_share(short.iter().map(|cell| (group(cell), cell.truth))) {
+            let mut weights = self.balanced(&short);
+            for (weight, cell) in weights.iter_mut().zip(&short) {
+                *weight *= if cell.truth { share } else { 1.0 - share };
+            }
+            briefs.extend(scored(LONG, &short, weights));
+        }
+        (full, briefs)
     }
 
     /// Trains on the articles `is_used` names: on all features, then on the strongest. Returns
@@ -303,40 +332,68 @@ impl Trainer<'_> {
         (descend(&examples, &targets, feature_count, self.config), strongest)
     }
 
-    /// The targets of one label for the articles in use. Groups are balanced within positives and
-    /// within negatives, then positives and negatives against each other.
+    /// The targets of one label for the articles in use.
     fn targets(&self, used: &[usize], label: usize) -> Vec<Target> {
-        let sample = |index: usize| &self.corpus.samples[index];
-        let mut sizes: BTreeMap<(&Group, bool), f64> = BTreeMap::new();
-        for &index in used {
-            if let Some(truth) = sample(index).truth(label) {
-                *sizes.entry((&sample(index).group, truth)).or_default() += 1.0;
-            }
-        }
-        let weight = |index: usize, truth: bool| {
-            let group = &sample(index).group;
-            let trust = if group.is_trusted { f64::from(self.config.trusted_weight) } else { 1.0 };
-            trust * libm::pow(sizes[&(group, truth)], -GROUP_SIZE_POWER)
-        };
-        let mut sums = [0.0; 2];
-        let mut count = 0;
-        for &index in used {
-            if let Some(truth) = sample(index).truth(label) {
-                sums[usize::from(truth)] += weight(index, truth);
-                count += 1;
-            }
-        }
-        let target = |&index: &usize| match sample(index).truth(label) {
-            Some(truth) => {
+        let truth = |index: usize| self.corpus.samples[index].truth(label);
+        let cells = known(used.iter().copied(), truth);
+        let count = cells.len() as f64;
+        let mut weighed = cells.iter().zip(self.balanced(&cells)).peekable();
+        let target = |&index: &usize| match weighed.next_if(|(cell, _)| cell.index == index) {
+            Some((cell, share)) => {
                 // The average cell weighs 1.
-                let share = weight(index, truth) / sums[usize::from(truth)];
-                let weight = (share * f64::from(count) / 2.0).min(CELL_WEIGHT_MAX) as f32;
-                Target { weight, truth: f32::from(u8::from(truth)) }
+                let weight = (share * count).min(CELL_WEIGHT_MAX) as f32;
+                Target { weight, truth: f32::from(u8::from(cell.truth)) }
             }
             None => Target::default(),
         };
         used.iter().map(target).collect()
     }
+
+    /// What each of these cells weighs; together they weigh 1. Groups are balanced within
+    /// positives and within negatives, then positives and negatives against each other.
+    fn balanced(&self, cells: &[KnownCell]) -> Vec<f64> {
+        let group = |cell: &KnownCell| &self.corpus.samples[cell.index].group;
+        let mut weights = damped(cells.iter().map(|cell| (group(cell), cell.truth)));
+        let mut sums = [0.0; 2];
+        for (weight, cell) in weights.iter_mut().zip(cells) {
+            if group(cell).is_trusted {
+                *weight *= f64::from(self.config.trusted_weight);
+            }
+            sums[usize::from(cell.truth)] += *weight;
+        }
+        for (weight, cell) in weights.iter_mut().zip(cells) {
+            *weight /= 2.0 * sums[usize::from(cell.truth)];
+        }
+        weights
+    }
+}
+
+/// For every item n^-0.8, where n is how many items have its key.
+fn damped<K: Ord>(keys: impl Iterator<Item = K> + Clone) -> Vec<f64> {
+    let mut sizes: BTreeMap<K, f64> = BTreeMap::new();
+    for key in keys.clone() {
+        *sizes.entry(key).or_default() += 1.0;
+    }
+    keys.map(|key| libm::pow(sizes[&key], -GROUP_SIZE_POWER)).collect()
+}
+
+/// The share of positives, as told by the groups that have both. That a group has nothing but
+/// positives, or none, says what was collected there, not how frequent the topic is.
+fn positive_share<'a>(cells: impl Iterator<Item = (&'a Group, bool)>) -> Option<f64> {
+    let mut counts: BTreeMap<&Group, [usize; 2]> = BTreeMap::new();
+    for (group, truth) in cells {
+        counts.entry(group).or_default()[usize::from(truth)] += 1;
+    }
+    let mut sums = [0.0; 2];
+    for [negatives, positives] in counts.into_values() {
+        if negatives.min(positives) >= CELLS_MIN {
+            let weight = libm::pow((negatives + positives) as f64, -GROUP_SIZE_POWER);
+            sums[0] += weight * negatives as f64;
+            sums[1] += weight * positives as f64;
+        }
+    }
+    let [negatives, positives] = sums;
+    (positives > 0.0).then(|| positives / (negatives + positives))
 }
 
 impl fmt::Display for TrainReport {
@@ -423,6 +480,20 @@ mod tests {
         let files = TrainingFiles { data: vec![path], ..TrainingFiles::default() };
         let (other, _) = train(&files, &config, &mut |_| {}).unwrap();
         assert_ne!(first.encode(), other.encode());
+    }
+
+    #[test]
+    fn only_groups_with_both_sides_tell_how_frequent_a_topic_is() {
+        let group = |source: &str| Group { is_trusted: false, source: source.to_owned() };
+        let (both, one, few) = (group("both"), group("one"), group("few"));
+        let cells = |group, positives: usize, negatives: usize| {
+            (0..positives + negatives).map(move |index| (group, index < positives))
+        };
+        assert_eq!(positive_share(cells(&both, 25, 75)), Some(0.25));
+        let all = cells(&both, 25, 75).chain(cells(&one, 0, 900)).chain(cells(&few, 9, 9));
+        assert_eq!(positive_share(all), Some(0.25));
+        assert_eq!(positive_share(cells(&one, 900, 0)), None);
+        assert_eq!(positive_share(std::iter::empty()), None);
     }
 
     #[test]

@@ -13,18 +13,24 @@ pub struct Probe<'a> {
     shingle_ids: HashMap<u64, u32>,
     /// The number of the shingle at every place of the text.
     ids_by_place: Vec<u32>,
+    /// The first place of every shingle, by its number.
+    places: Vec<u32>,
 }
 
 impl<'a> Probe<'a> {
     pub fn new(sketch: &'a Sketch) -> Self {
         let mut shingle_ids = HashMap::with_capacity(sketch.shingle_count());
+        let mut places = Vec::with_capacity(sketch.shingle_count());
         let ids_by_place = shingles(sketch.text())
-            .map(|shingle| {
-                let next_id = shingle_ids.len() as u32;
-                *shingle_ids.entry(shingle).or_insert(next_id)
+            .enumerate()
+            .map(|(place, shingle)| {
+                *shingle_ids.entry(shingle).or_insert_with(|| {
+                    places.push(place as u32);
+                    places.len() as u32 - 1
+                })
             })
             .collect();
-        Probe { sketch, shingle_ids, ids_by_place }
+        Probe { sketch, shingle_ids, ids_by_place, places }
     }
 
     pub fn sketch(&self) -> &Sketch {
@@ -38,6 +44,7 @@ pub(super) struct Alignment {
     pub(super) containment: f32,
     probe_covered: Vec<bool>,
     other_covered: Vec<bool>,
+    swaps: Swaps,
 }
 
 /// Below this containment nothing is left to be judged: the least of the labelled duplicates has
@@ -49,29 +56,86 @@ pub(super) fn align(probe: &Probe, other: &Sketch) -> Option<Alignment> {
     if probe.sketch.text().len().min(other.text().len()) < WORDS_MIN {
         return None;
     }
-    let mut is_shared = vec![false; probe.shingle_ids.len()];
+    // Where the other text has a shingle of the probe for the first time, by its number.
+    let mut other_places: Vec<Option<u32>> = vec![None; probe.places.len()];
     let mut other_covered = vec![false; other.text().len()];
     let mut shared_count = 0;
     for (place, shingle) in shingles(other.text()).enumerate() {
         if let Some(&id) = probe.shingle_ids.get(&shingle) {
-            shared_count += usize::from(!is_shared[id as usize]);
-            is_shared[id as usize] = true;
+            let first_place = &mut other_places[id as usize];
+            shared_count += usize::from(first_place.is_none());
+            first_place.get_or_insert(place as u32);
             other_covered[place..place + SHINGLE_WORDS].fill(true);
         }
     }
-    let (a, b) = (probe.shingle_ids.len(), other.shingle_count().max(shared_count));
+    let (a, b) = (probe.places.len(), other.shingle_count().max(shared_count));
     let containment = ratio(shared_count, a.min(b));
     if containment < CONTAINMENT_MIN {
         return None;
     }
     let mut probe_covered = vec![false; probe.sketch.text().len()];
     for (place, &id) in probe.ids_by_place.iter().enumerate() {
-        if is_shared[id as usize] {
+        if other_places[id as usize].is_some() {
             probe_covered[place..place + SHINGLE_WORDS].fill(true);
         }
     }
     let jaccard = ratio(shared_count, a + b - shared_count);
-    Some(Alignment { jaccard, containment, probe_covered, other_covered })
+    let swaps_of_probe = Swaps::new(&probe_covered, &other_covered, |place| {
+        other_places[probe.ids_by_place[place] as usize]
+    });
+    let swaps_of_other = Swaps::new(&other_covered, &probe_covered, |place| {
+        let shingle = shingles(&other.text()[place..place + SHINGLE_WORDS]).next()?;
+        Some(probe.places[*probe.shingle_ids.get(&shingle)? as usize])
+    });
+    let swaps = swaps_of_probe.max(swaps_of_other);
+    Some(Alignment { jaccard, containment, probe_covered, other_covered, swaps })
+}
+
+/// What two texts say differently at the same place: between two shared stretches, after the same
+/// shared words, each goes on by words of its own. Copies that are cut, extended or framed have
+/// none of that, edits have a little; two articles in one frame have it in full length.
+#[derive(Debug, Clone, Copy)]
+struct Swaps {
+    /// Words in the longest such stretch and in all of them, by the shorter of the two wordings.
+    longest: usize,
+    word_count: usize,
+}
+
+impl Swaps {
+    /// As one of the texts has it. `their_place` tells where the other one has, for the first
+    /// time, the shared shingle that stands at a place of this one.
+    fn new(
+        covered: &[bool],
+        their_covered: &[bool],
+        their_place: impl Fn(usize) -> Option<u32>,
+    ) -> Self {
+        let mut swaps = Swaps { longest: 0, word_count: 0 };
+        let their_last = their_covered.iter().rposition(|&covered| covered).unwrap_or(0);
+        let mut start = 0;
+        for stretch in covered.chunk_by(|a, b| a == b) {
+            let end = start + stretch.len();
+            let is_inner_gap = !stretch[0] && start > 0 && end < covered.len();
+            // The four words before a gap are a shared shingle.
+            if is_inner_gap && let Some(place) = their_place(start - SHINGLE_WORDS) {
+                let theirs = &their_covered[place as usize + SHINGLE_WORDS..];
+                let len =
+                    theirs.iter().take(stretch.len()).take_while(|&&covered| !covered).count();
+                if place as usize + SHINGLE_WORDS < their_last {
+                    swaps.longest = swaps.longest.max(len);
+                    swaps.word_count += len;
+                }
+            }
+            start = end;
+        }
+        swaps
+    }
+
+    fn max(self, other: Swaps) -> Swaps {
+        Swaps {
+            longest: self.longest.max(other.longest),
+            word_count: self.word_count.max(other.word_count),
+        }
+    }
 }
 
 /// What a feature says. The judge may only ever become surer of a duplicate if a feature for it
@@ -84,21 +148,23 @@ pub(super) enum Sense {
 
 /// Names and senses, in the order of [`features`]. None of them tells how long a text is, or a
 /// judge could learn the sources of its training pairs by heart.
-pub(super) const FEATURES: [(&str, Sense); 23] = [
+pub(super) const FEATURES: [(&str, Sense); 25] = [
     ("jaccard", Sense::For),
     ("containment", Sense::For),
     ("shorter_first_third", Sense::For),
     ("shorter_lowest_third", Sense::For),
     ("shorter_middle_third", Sense::For),
     ("longer_first_third", Sense::For),
-    ("shorter_lead", Sense::For),
     ("shorter_mean_run_log", Sense::For),
-    ("longer_longest_run", Sense::For),
     ("shared_words_log", Sense::For),
+    ("beside_longest_run_log", Sense::For),
     ("shorter_longest_gap", Sense::Against),
     ("shorter_longest_gap_log", Sense::Against),
     ("longer_longest_gap", Sense::Against),
+    ("longer_inner_gap_log", Sense::Against),
     ("own_head_log", Sense::Against),
+    ("longest_swap_log", Sense::Against),
+    ("swapped", Sense::Against),
     ("shorter_number_gaps", Sense::Against),
     ("shorter_number_gaps_log", Sense::Against),
     ("shorter_new_words", Sense::Against),
@@ -134,14 +200,16 @@ pub(super) fn features(probe: &Probe, other: &Sketch, alignment: &Alignment) -> 
         shorter.lowest_third,
         shorter.middle_third,
         longer.first_third,
-        shorter.lead,
         log(shorter.mean_run),
-        longer.longest_run / longer.word_count,
         log(shorter.covered_count),
+        log(shorter.covered_count - shorter.longest_run),
         shorter.longest_gap / shorter.word_count,
         log(shorter.longest_gap),
         longer.longest_gap / longer.word_count,
+        log(longer.inner_gap),
         log(shorter.head_gap.min(longer.head_gap)),
+        log(alignment.swaps.longest as f32),
+        alignment.swaps.word_count as f32 / shorter.word_count,
         shorter.number_gap_count / shorter.word_count,
         log(shorter.number_gap_count),
         shorter.new_words,
@@ -192,13 +260,13 @@ struct Side {
     first_third: f32,
     lowest_third: f32,
     middle_third: f32,
-    lead: f32,
     /// Words in the longest stretch of covered words, and in the mean one.
     longest_run: f32,
     mean_run: f32,
-    /// Words in the longest stretch of words that are not covered, and in the one that begins the
-    /// text.
+    /// Words in the longest stretch of words that are not covered, in the longest one between
+    /// solid runs, and in the one that begins the text.
     longest_gap: f32,
+    inner_gap: f32,
     head_gap: f32,
     /// Short gaps between two runs that hold a number: what a template fills in.
     number_gap_count: f32,
@@ -209,8 +277,8 @@ struct Side {
     numbers_missing: f32,
 }
 
-/// The first words of a news text, which tell what is new.
-const LEAD_WORDS: usize = 40;
+/// From so many words on a run is solid: shorter ones may be phrases that everybody uses.
+const SOLID_RUN_WORDS: usize = 12;
 
 /// A gap of so many words may be a blank in a template.
 const BLANK_WORDS_MAX: usize = 4;
@@ -238,10 +306,10 @@ impl Side {
             first_third: thirds[0],
             lowest_third,
             middle_third,
-            lead: covered_share(&covered[..covered.len().min(LEAD_WORDS)]),
             longest_run: stretches.longest_run as f32,
             mean_run: ratio(covered_count, stretches.run_count),
             longest_gap: stretches.longest_gap as f32,
+            inner_gap: stretches.inner_gap as f32,
             head_gap: covered.iter().take_while(|&&covered| !covered).count() as f32,
             number_gap_count: stretches.number_gap_count as f32,
             new_words: ratio(new_count, text.len()),
@@ -266,20 +334,29 @@ struct Stretches {
     run_count: usize,
     longest_run: usize,
     longest_gap: usize,
+    /// The longest gap between two solid runs.
+    inner_gap: usize,
     number_gap_count: usize,
 }
 
 impl Stretches {
     fn new(text: &[WordCode], covered: &[bool]) -> Self {
         let mut stretches = Stretches::default();
+        // The longest gap since the last solid run, if there was any.
+        let mut gap_after_solid = None;
         let mut start = 0;
         for stretch in covered.chunk_by(|a, b| a == b) {
             let (len, end) = (stretch.len(), start + stretch.len());
             if stretch[0] {
                 stretches.run_count += 1;
                 stretches.longest_run = stretches.longest_run.max(len);
+                if len >= SOLID_RUN_WORDS {
+                    let gap = gap_after_solid.replace(0).unwrap_or(0);
+                    stretches.inner_gap = stretches.inner_gap.max(gap);
+                }
             } else {
                 stretches.longest_gap = stretches.longest_gap.max(len);
+                gap_after_solid = gap_after_solid.map(|longest: usize| longest.max(len));
                 let is_inner = start > 0 && end < text.len();
                 let is_number_gap = is_inner
                     && len <= BLANK_WORDS_MAX

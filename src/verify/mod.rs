@@ -5,6 +5,7 @@
 //! article, and is pure: no I/O, no clock, and time linear in the length of the texts.
 
 mod features;
+mod made;
 mod overlap;
 mod sketch;
 #[cfg(test)]

@@ -2,12 +2,14 @@
 
 use proptest::prelude::*;
 
-use super::features::Sense;
+use super::features::{FEATURES, Sense, align, features};
 use super::*;
+use crate::model::Model;
 use crate::text::Document;
 
 fn judge() -> Judge {
-    serde_json::from_str(include_str!("judge.json")).unwrap()
+    let model = Model::from_bytes(include_bytes!("../../models/topics.bin")).unwrap();
+    serde_json::from_slice(&model.judge.unwrap()).unwrap()
 }
 
 const HARBOUR: &str = "\
@@ -75,6 +77,75 @@ fn check(a: &Document, b: &Document, expected: Option<MatchKind>) {
     assert_eq!(compare(b, a), comparison, "depends on the order");
 }
 
+/// A feature of a pair, by its name.
+#[track_caller]
+fn feature(name: &str, a: &str, b: &str) -> f32 {
+    let sketch = |body: &str| Sketch::new(&Document::new("", body));
+    let (a, b) = (sketch(a), sketch(b));
+    let probe = Probe::new(&a);
+    let alignment = align(&probe, &b).expect("the two share enough");
+    let place = FEATURES.iter().position(|(feature, _)| *feature == name).expect("a feature");
+    features(&probe, &b, &alignment)[place]
+}
+
+/// The logarithm that features take of counts.
+fn log(count: f32) -> f32 {
+    libm::logf(1.0 + count)
+}
+
+/// So many words that no other text has.
+fn own_words(prefix: &str, count: usize) -> String {
+    (0..count).map(|word| format!("{prefix}{word} ")).collect()
+}
+
+#[test]
+fn a_swap_is_what_both_texts_say_differently_at_one_place() {
+    let (head, tail) = (own_words("head", 40), own_words("tail", 40));
+    let text = |middle: &str| format!("{head} {middle} {tail}");
+    let check = |a: &str, b: &str, longest: f32, share: f32| {
+        assert_eq!(feature("longest_swap_log", a, b), log(longest), "{a} | {b}");
+        assert_eq!(feature("longest_swap_log", b, a), log(longest), "{b} | {a}");
+        assert!((feature("swapped", a, b) - share).abs() < 1e-6, "{a} | {b}");
+    };
+    check(&text(&own_words("a", 20)), &text(&own_words("b", 30)), 20.0, 20.0 / 100.0);
+    // Cuts, insertions, and own words at either end are none.
+    check(&text(&own_words("a", 20)), &text(""), 0.0, 0.0);
+    check(
+        &format!("{} {head}", own_words("a", 9)),
+        &format!("{} {head}", own_words("b", 9)),
+        0.0,
+        0.0,
+    );
+    check(
+        &format!("{head} {}", own_words("a", 9)),
+        &format!("{head} {}", own_words("b", 9)),
+        0.0,
+        0.0,
+    );
+}
+
+#[test]
+fn an_inner_gap_lies_between_two_long_shared_runs() {
+    let (head, tail) = (own_words("head", 40), own_words("tail", 40));
+    let short = format!("{head} {tail}");
+    let inserted = format!("{head} {} {tail}", own_words("a", 25));
+    assert_eq!(feature("longer_inner_gap_log", &short, &inserted), log(25.0));
+    // A phrase that happens to be shared closes no gap.
+    let phrase_after = format!("{short} {} tail0 tail1 tail2 tail3 tail4", own_words("a", 25));
+    assert_eq!(feature("longer_inner_gap_log", &short, &phrase_after), 0.0);
+}
+
+#[test]
+fn words_beside_the_longest_run_tell_many_passages_from_one_block() {
+    let (head, tail) = (own_words("head", 40), own_words("tail", 30));
+    let block = format!("{} {head} {tail}", own_words("a", 9));
+    assert_eq!(feature("beside_longest_run_log", &format!("{head} {tail}"), &block), 0.0);
+    let passages = format!("{head} {} {tail}", own_words("a", 9));
+    assert_eq!(feature("beside_longest_run_log", &format!("{head} {tail}"), &passages), 0.0);
+    let both_apart = format!("{head} {} {tail}", own_words("b", 7));
+    assert_eq!(feature("beside_longest_run_log", &both_apart, &passages), log(30.0));
+}
+
 #[test]
 fn equal_words_are_an_exact_copy() {
     let article = Document::new("Velmouth to deepen its port", HARBOUR);
@@ -123,6 +194,45 @@ fn edited_copies_are_near() {
         );
         check(&original, &Document::new("Dredging splits estuary", &body), Some(MatchKind::Near));
     }
+}
+
+#[test]
+fn an_agency_copy_with_other_title_end_and_footer_is_surely_near() {
+    let words: Vec<&str> = HARBOUR.split_whitespace().collect();
+    let kept = words[..words.len() * 2 / 3].join(" ");
+    let original = Document::new("Velmouth to deepen its port", HARBOUR);
+    let footer: Vec<&str> = FOOTER.split_whitespace().take(60).collect();
+    let body = format!("{kept}\n{}", footer.join(" "));
+    let copy = Document::new("Fishermen fear the mud of Velmouth", &body);
+    check(&original, &copy, Some(MatchKind::Near));
+    assert!(compare(&original, &copy).probability > 0.65, "{:?}", compare(&original, &copy));
+}
+
+#[test]
+fn briefs_are_near_for_the_same_sentence_only() {
+    const BRIEF: &str = "VELMOUTH (Agency) - Dockers ended a walkout at the country's second \
+        largest port on Monday after employers agreed to hire 140 temporary workers for good, a \
+        union leader said.";
+    let brief = Document::new("Dockers end walkout", BRIEF);
+    let same_sentence = [
+        BRIEF.replace("VELMOUTH (Agency) - ", ""),
+        BRIEF.replace("VELMOUTH (Agency)", "Newswire"),
+        BRIEF.replace(", a union leader said", ""),
+        BRIEF.replace("a union leader", "one of their leaders"),
+    ];
+    for text in same_sentence {
+        check(
+            &brief,
+            &Document::new("Port of Velmouth back at work", &text),
+            Some(MatchKind::Near),
+        );
+    }
+    let other_news = BRIEF
+        .replace("second largest port", "largest airport")
+        .replace("Monday", "Friday")
+        .replace("140", "65")
+        .replace("Dockers", "Porters");
+    check(&brief, &Document::new("Porters end walkout", &other_news), None);
 }
 
 #[test]

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::features::{FEATURES, FeatureVector, Probe, Sense, align, features};
-use super::sketch::{Sketch, WordCode};
+use super::made::{Maker, RECIPES, Recipe};
+use super::sketch::Sketch;
 use super::trees::{Forest, Split, Tree, sigmoid};
 use super::{Judge, MatchKind};
 use crate::text::{Document, bigram_hash, word_hash};
@@ -30,10 +31,10 @@ pub enum TrainError {
 /// The sets the judge learns from, by file name, and how much each of them weighs as a whole:
 /// real pairs of news more than derived ones, and than web pages.
 const TRAINING_SETS: [(&str, f64); 8] = [
-    ("natural_modern", 3.0),
+    ("natural_modern", 5.0),
     ("natural_reuters_rule_labelled", 5.0),
-    ("webis_trec_web", 4.0),
-    ("webis_trec_terabyte", 2.5),
+    ("webis_trec_web", 3.0),
+    ("webis_trec_terabyte", 5.0),
     ("derived_mutations", 4.0),
     ("derived_hard_negatives", 2.0),
     ("semeval_same_event_negatives", 1.0),
@@ -129,8 +130,7 @@ pub fn read_pairs(path: &Path) -> Result<Vec<Pair>, TrainError> {
 fn pair_from_line(set: &str, line: PairLine) -> Pair {
     let a = Sketch::new(&Document::new(&line.a_title, &line.a_text));
     let b = Sketch::new(&Document::new(&line.b_title, &line.b_text));
-    let probe = Probe::new(&a);
-    let features = align(&probe, &b).map(|alignment| features(&probe, &b, &alignment));
+    let features = features_of(&a, &b);
     Pair {
         set: set.to_owned(),
         kind: line.kind,
@@ -142,6 +142,11 @@ fn pair_from_line(set: &str, line: PairLine) -> Pair {
         b,
         features,
     }
+}
+
+fn features_of(a: &Sketch, b: &Sketch) -> Option<FeatureVector> {
+    let probe = Probe::new(a);
+    align(&probe, b).map(|alignment| features(&probe, b, &alignment))
 }
 
 /// All pairs of the sets that [`train`] learns from, of those that the folder has.
@@ -159,9 +164,9 @@ pub fn read_training_pairs(folder: &Path) -> Result<Vec<Pair>, TrainError> {
 /// Trains a judge on the given pairs. The same pairs give the same judge, bit by bit, on every
 /// machine. `progress` is told how many trees of how many are grown.
 pub fn train(pairs: &[&Pair], mut progress: impl FnMut(usize, usize)) -> Judge {
-    let framed = framed_examples(pairs);
-    let near = boost(&near_examples(pairs, &framed), |tree| progress(tree, 2 * TREE_COUNT));
-    let partial = boost(&partial_examples(pairs, &framed), |tree| {
+    let made = made_examples(pairs);
+    let near = boost(&near_examples(pairs, &made), |tree| progress(tree, 2 * TREE_COUNT));
+    let partial = boost(&partial_examples(pairs, &made), |tree| {
         progress(TREE_COUNT + tree, 2 * TREE_COUNT);
     });
     let (near, partial) = (Arc::new(near), Arc::new(partial));
@@ -175,21 +180,20 @@ struct Example {
     weight: f64,
 }
 
-/// What tells copies from everything else. Partial duplicates are neither.
-fn near_examples(pairs: &[&Pair], framed: &[Example]) -> Vec<Example> {
+/// What tells copies from everything else. Pairs that people call partial are neither.
+fn near_examples(pairs: &[&Pair], made: &[MadeExample]) -> Vec<Example> {
     let mut examples = examples(pairs, |pair| match pair.label {
         Label::Yes => Some((true, 1.0)),
         Label::Partial => None,
         Label::No => Some((false, 1.0)),
     });
-    examples.extend_from_slice(framed);
+    examples.extend(weighted(made, |recipe| (recipe.label == Label::Yes, recipe.near_weight)));
     examples
 }
 
 /// What tells partial duplicates, and copies all the more, from pairs that share only a quote,
-/// the background or boilerplate. Few pairs show where that line runs; they weigh more, and
-/// boilerplate with them.
-fn partial_examples(pairs: &[&Pair], framed: &[Example]) -> Vec<Example> {
+/// the background or boilerplate. Few pairs show where that line runs; they weigh more.
+fn partial_examples(pairs: &[&Pair], made: &[MadeExample]) -> Vec<Example> {
     let mut examples = examples(pairs, |pair| {
         let set_weight = if pair.set == "natural_modern" { 5.0 } else { 1.0 };
         Some(match pair.label {
@@ -198,8 +202,7 @@ fn partial_examples(pairs: &[&Pair], framed: &[Example]) -> Vec<Example> {
             Label::No => (false, set_weight),
         })
     });
-    let heavier = |example: &Example| Example { weight: 2.0 * example.weight, ..*example };
-    examples.extend(framed.iter().map(heavier));
+    examples.extend(weighted(made, |recipe| (recipe.label != Label::No, recipe.partial_weight)));
     examples
 }
 
@@ -226,116 +229,52 @@ fn examples(pairs: &[&Pair], target: impl Fn(&Pair) -> Option<(bool, f64)>) -> V
 /// What a set of weight 1 weighs, to be held against [`LEAF_PENALTY`].
 const WEIGHT_UNIT: f64 = 1000.0;
 
-/// Articles with boilerplate around them, put together from words of the given pairs: two
-/// articles that share nothing but a long frame are no duplicates, and the same article in two
-/// frames is one. The labelled pairs show too little of that.
-fn framed_examples(pairs: &[&Pair]) -> Vec<Example> {
-    const COUNT: usize = 600;
-    const WEIGHT: f64 = 2.0;
-    let mut random = Random(7);
-    let sketches: Vec<&Sketch> =
+/// The features of a pair made by the recipe of this number.
+struct MadeExample {
+    recipe: usize,
+    features: FeatureVector,
+}
+
+/// How many pairs are made by each recipe.
+const MADE_COUNT: usize = 500;
+
+fn made_examples(pairs: &[&Pair]) -> Vec<MadeExample> {
+    let articles: Vec<&Sketch> =
         pairs.iter().map(|pair| &pair.a).filter(|sketch| !sketch.text().is_empty()).collect();
-    let mut examples = Vec::with_capacity(COUNT);
-    // Most draws are used; the bound is for folders with very few pairs.
-    for _ in 0..2 * COUNT {
-        if examples.len() == COUNT || sketches.is_empty() {
-            break;
-        }
-        let is_match = random.below(3) == 0;
-        let (a, b) = if is_match {
-            same_article_framed(&sketches, &mut random)
-        } else {
-            same_frame(&sketches, &mut random)
-        };
-        let probe = Probe::new(&a);
-        if let Some(alignment) = align(&probe, &b) {
-            let features = features(&probe, &b, &alignment);
-            let weight = WEIGHT_UNIT * WEIGHT / COUNT as f64;
-            examples.push(Example { features, is_match, weight });
-        }
+    if articles.is_empty() {
+        return Vec::new();
+    }
+    let mut maker = Maker::new(articles);
+    let mut examples = Vec::with_capacity(RECIPES.len() * MADE_COUNT);
+    for (index, recipe) in RECIPES.iter().enumerate() {
+        // Most draws are used; the bound is for folders with very few pairs.
+        let made = (0..4 * MADE_COUNT).filter_map(|_| {
+            let (a, b) = maker.pair(recipe)?;
+            Some(MadeExample { recipe: index, features: features_of(&a, &b)? })
+        });
+        examples.extend(made.take(MADE_COUNT));
     }
     examples
 }
 
-fn same_article_framed(sketches: &[&Sketch], random: &mut Random) -> (Sketch, Sketch) {
-    let article = random.pick(sketches);
-    let other_title = random.pick(sketches).title();
-    let body = head(article, random.between(60, 400));
-    let frame_words_max = body.len().max(40);
-    let is_retitled = random.below(2) == 0;
-    let mut framed = |title: &[WordCode]| {
-        // Half of all copies lose up to a third at their end.
-        let kept = if random.below(2) == 0 {
-            body.len()
-        } else {
-            body.len() * random.between(66, 100) / 100
-        };
-        let frame = passage(random.pick(sketches), random.between(8, frame_words_max), random);
-        with_frame(title, &body[..kept], frame, random.below(4) == 0)
+/// Made pairs as examples; `target` tells whether those of a recipe are matches, and how much
+/// they weigh as a whole.
+fn weighted(made: &[MadeExample], target: impl Fn(&Recipe) -> (bool, f64)) -> Vec<Example> {
+    let mut counts = [0; RECIPES.len()];
+    made.iter().for_each(|example| counts[example.recipe] += 1);
+    let example = |made: &MadeExample| {
+        let (is_match, weight) = target(&RECIPES[made.recipe]);
+        let weight = WEIGHT_UNIT * weight / f64::from(counts[made.recipe]);
+        Example { features: made.features, is_match, weight }
     };
-    (framed(article.title()), framed(if is_retitled { other_title } else { article.title() }))
-}
-
-fn same_frame(sketches: &[&Sketch], random: &mut Random) -> (Sketch, Sketch) {
-    let (one, other) = (random.pick(sketches), random.pick(sketches));
-    let frame = passage(random.pick(sketches), random.between(40, 300), random);
-    let is_before = random.below(4) == 0;
-    let mut framed = |article: &Sketch| {
-        with_frame(article.title(), head(article, random.between(15, 150)), frame, is_before)
-    };
-    (framed(one), framed(other))
-}
-
-fn with_frame(
-    title: &[WordCode],
-    body: &[WordCode],
-    frame: &[WordCode],
-    is_before: bool,
-) -> Sketch {
-    let text = if is_before { [frame, body] } else { [body, frame] };
-    Sketch::of_words(title.to_vec(), text.concat())
-}
-
-fn head(sketch: &Sketch, word_count: usize) -> &[WordCode] {
-    &sketch.text()[..word_count.min(sketch.text().len())]
-}
-
-fn passage<'a>(sketch: &'a Sketch, word_count: usize, random: &mut Random) -> &'a [WordCode] {
-    let word_count = word_count.min(sketch.text().len());
-    let start = random.below(sketch.text().len() - word_count + 1);
-    &sketch.text()[start..start + word_count]
-}
-
-/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): small, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    fn between(&mut self, min: usize, end: usize) -> usize {
-        min + self.below(end - min)
-    }
-
-    fn pick<'a>(&mut self, sketches: &[&'a Sketch]) -> &'a Sketch {
-        sketches[self.below(sketches.len())]
-    }
+    made.iter().map(example).collect()
 }
 
 const TREE_COUNT: usize = 160;
 const TREE_DEPTH: u32 = 3;
 const LEARNING_RATE: f64 = 0.06;
 const LEAF_PENALTY: f64 = 5.0;
-const LEAF_EXAMPLES_MIN: usize = 20;
+const LEAF_EXAMPLES_MIN: usize = 40;
 const BINS_MAX: usize = 64;
 
 /// Gradient boosting with logistic loss and second-order leaves, as in XGBoost (Chen and
