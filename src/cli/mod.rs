@@ -5,6 +5,7 @@
 
 mod backup;
 mod batches;
+mod bench;
 mod check;
 mod classify;
 mod client;
@@ -56,11 +57,12 @@ enum Command {
     /// Measure a model on labelled data
     #[command(subcommand)]
     Eval(eval::EvalCommand),
+    Bench(bench::BenchArgs),
 }
 
 /// The commands as `newsprint --help` lists them.
 const GROUPS: [(&str, &[&str]); 3] = [
-    ("Server", &["serve", "backup", "check"]),
+    ("Server", &["serve", "backup", "check", "bench"]),
     ("Articles", &["submit", "classify", "compare", "import"]),
     ("Models", &["train", "eval"]),
 ];
@@ -78,6 +80,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Import(args) => import::run(&args),
         Command::Train(command) => train::run(&command),
         Command::Eval(command) => eval::run(&command),
+        Command::Bench(args) => bench::run(&args),
     }
 }
 

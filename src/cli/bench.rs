@@ -1,0 +1,243 @@
+//! `newsprint bench`: how much a server takes, and how fast it answers.
+
+mod articles;
+mod echo;
+mod load;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use clap::{Args, ValueEnum};
+use newsprint::api::pb::article_service_client::ArticleServiceClient;
+use newsprint::config::{Config, HttpAddr};
+use serde::Serialize;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tonic::transport::Channel;
+
+use super::client::Connection;
+use super::output;
+use load::{Call, Figures, Load};
+
+/// Measure throughput and latency of submissions
+///
+/// Starts a server of its own on an empty data folder, or takes the one at --addr, which will
+/// remember every article it is sent. Articles are invented, most of them new, some of them copies
+/// of earlier ones.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Measure the server at this address rather than one of our own
+    #[arg(long, value_name = "ADDR")]
+    addr: Option<String>,
+
+    /// The calls to measure
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "unary,batch,stream")]
+    calls: Vec<CallKind>,
+
+    /// How long to measure each, in seconds
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+
+    /// Calls under way at once; of streams, articles
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    in_flight: u32,
+
+    /// Articles of a batch
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    batch: u32,
+
+    /// Connections to spread the calls over
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
+    connections: u32,
+
+    /// Mean length of the articles, in bytes
+    #[arg(long, default_value_t = 3400, value_parser = clap::value_parser!(u32).range(100..=100_000))]
+    bytes: u32,
+
+    /// Articles to submit before anything is measured
+    #[arg(long, default_value_t = 20_000)]
+    stored: u64,
+
+    /// Measure the same calls on a service that answers at once and does nothing, for comparison
+    #[arg(long)]
+    echo: bool,
+
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum CallKind {
+    Unary,
+    Batch,
+    Stream,
+}
+
+pub fn run(args: &BenchArgs) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let report = runtime.block_on(measure(args))?;
+    if args.json { output::print_json(&report) } else { output::print_text(&report) }
+}
+
+async fn measure(args: &BenchArgs) -> Result<Report> {
+    let articles = Arc::new(articles::Articles::new(args.bytes as usize));
+    let server = match &args.addr {
+        Some(addr) => Target::Other(addr.clone()),
+        None => Target::Own(Server::start().await?),
+    };
+    let channels = connect(&server.addr(), args.connections).await?;
+    let stored = Load { call: Call::Batch(100), in_flight: 8, next: 0, articles: articles.clone() };
+    let (_, mut next) = stored.run(&channels, load::Until::Articles(args.stored)).await?;
+
+    let mut rows = Vec::new();
+    for &kind in &args.calls {
+        let (call, in_flight) = match kind {
+            CallKind::Unary => (Call::Unary, args.in_flight),
+            CallKind::Batch => {
+                (Call::Batch(args.batch), args.in_flight.div_ceil(args.batch).max(4))
+            }
+            CallKind::Stream => (Call::Stream, args.in_flight),
+        };
+        let load = Load { call, in_flight, next, articles: Arc::clone(&articles) };
+        let until = load::Until::Elapsed(Duration::from_secs(args.seconds));
+        let measured = load.run(&channels, until).await?;
+        next = measured.1;
+        let echo = if args.echo {
+            let echo = echo::Echo::start().await?;
+            let channels = connect(&echo.addr.to_string(), args.connections).await?;
+            let load = Load { call, in_flight, next, articles: Arc::clone(&articles) };
+            Some(load.run(&channels, until).await?.0)
+        } else {
+            None
+        };
+        rows.push(Row { call: kind, in_flight, figures: measured.0, echo });
+    }
+    server.stop().await?;
+    Ok(Report { stored: args.stored, mean_bytes: articles.mean_bytes(), rows })
+}
+
+async fn connect(addr: &str, connections: u32) -> Result<Vec<ArticleServiceClient<Channel>>> {
+    let connection = Connection { addr: addr.to_owned(), timeout: 30 };
+    let mut clients = Vec::new();
+    for _ in 0..connections {
+        clients.push(connection.articles().await?);
+    }
+    Ok(clients)
+}
+
+/// What is measured.
+enum Target {
+    Own(Server),
+    Other(String),
+}
+
+impl Target {
+    fn addr(&self) -> String {
+        match self {
+            Target::Own(server) => server.addr.to_string(),
+            Target::Other(addr) => addr.clone(),
+        }
+    }
+
+    async fn stop(self) -> Result<()> {
+        match self {
+            Target::Own(server) => server.stop().await,
+            Target::Other(_) => Ok(()),
+        }
+    }
+}
+
+/// A server in this process, with data of its own that go with it.
+struct Server {
+    addr: SocketAddr,
+    stop: oneshot::Sender<()>,
+    serving: tokio::task::JoinHandle<Result<(), newsprint::server::ServerError>>,
+    _data: TempDir,
+}
+
+impl Server {
+    async fn start() -> Result<Self> {
+        // Beside the folder it is called in: /tmp is memory on many machines, and no disk.
+        let data = tempfile::Builder::new().prefix("newsprint-bench-").tempdir_in(".")?;
+        let config = Config {
+            data: data.path().join("data"),
+            backups: data.path().join("backups"),
+            http: HttpAddr::Off,
+            ..Config::default()
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen")?;
+        let addr = listener.local_addr()?;
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async {
+            let _ = stopped.await;
+        };
+        let serving = tokio::spawn(newsprint::server::run(listener, config, stopped));
+        Ok(Server { addr, stop, serving, _data: data })
+    }
+
+    async fn stop(self) -> Result<()> {
+        let _ = self.stop.send(());
+        self.serving.await.map_err(|error| anyhow!("the server panicked: {error}"))??;
+        Ok(())
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    stored: u64,
+    mean_bytes: usize,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    call: CallKind,
+    in_flight: u32,
+    #[serde(flatten)]
+    figures: Figures,
+    /// The same calls on a service that does nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    echo: Option<Figures>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Report { stored, mean_bytes, rows } = self;
+        writeln!(f, "articles of {mean_bytes} bytes, {stored} stored before")?;
+        writeln!(
+            f,
+            "{:<14} {:>9} {:>11} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7}",
+            "ms", "in flight", "articles/s", "p50", "p90", "p99", "p99.9", "max", "errors"
+        )?;
+        for row in rows {
+            let name = format!("{:?}", row.call).to_lowercase();
+            write_figures(f, &name, row.in_flight, &row.figures)?;
+            if let Some(echo) = &row.echo {
+                write_figures(f, &format!("{name}, echo"), row.in_flight, echo)?;
+                let ratio = row.figures.articles_per_second / echo.articles_per_second;
+                writeln!(f, "{:<14} {ratio:>21.3}", format!("{name}, ratio"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_figures(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    in_flight: u32,
+    figures: &Figures,
+) -> fmt::Result {
+    let Figures { articles_per_second, p50, p90, p99, p999, max, errors } = figures;
+    writeln!(
+        f,
+        "{name:<14} {in_flight:>9} {articles_per_second:>11.0} {p50:>8.2} {p90:>8.2} {p99:>8.2} \
+         {p999:>8.2} {max:>8.2} {errors:>7}"
+    )
+}

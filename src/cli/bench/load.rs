@@ -1,0 +1,228 @@
+//! So many calls under way at once, for so long.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, bail};
+use hdrhistogram::Histogram;
+use newsprint::api::pb::article_service_client::ArticleServiceClient;
+use newsprint::api::pb::{self, batch_submit_articles_result, submit_article_stream_response};
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+
+use super::articles::Articles;
+use crate::cli::client::refusal;
+
+/// Latencies are kept in microseconds, to three digits, up to a minute.
+const LATENCY_MAX_MICROS: u64 = 60_000_000;
+
+#[derive(Debug, Clone, Copy)]
+pub enum Call {
+    Unary,
+    /// With so many articles.
+    Batch(u32),
+    Stream,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum Until {
+    Elapsed(Duration),
+    Articles(u64),
+}
+
+pub struct Load {
+    pub call: Call,
+    pub in_flight: u32,
+    /// The number of the first article.
+    pub next: u64,
+    pub articles: Arc<Articles>,
+}
+
+/// What was measured. Latencies are in milliseconds: of a call, or on a stream from an article sent
+/// to its answer.
+#[derive(Debug, Serialize)]
+pub struct Figures {
+    pub articles_per_second: f64,
+    pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
+    pub p999: f64,
+    pub max: f64,
+    pub errors: u64,
+}
+
+/// What the workers of a load share.
+struct Shared {
+    articles: Arc<Articles>,
+    next: AtomicU64,
+    end: u64,
+    deadline: Option<Instant>,
+}
+
+impl Shared {
+    /// Numbers for some articles, unless it is over.
+    fn take(&self, count: u32) -> Option<std::ops::Range<u64>> {
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return None;
+        }
+        let first = self.next.fetch_add(count.into(), Ordering::Relaxed);
+        (first < self.end).then(|| first..(first + u64::from(count)).min(self.end))
+    }
+}
+
+/// What one worker saw.
+struct Seen {
+    latencies: Histogram<u64>,
+    articles: u64,
+    errors: u64,
+}
+
+impl Seen {
+    fn new() -> Result<Self> {
+        let latencies = Histogram::new_with_bounds(1, LATENCY_MAX_MICROS, 3)?;
+        Ok(Seen { latencies, articles: 0, errors: 0 })
+    }
+
+    fn record(&mut self, began: Instant, articles: u64, errors: u64) {
+        self.latencies.saturating_record(began.elapsed().as_micros() as u64);
+        self.articles += articles - errors;
+        self.errors += errors;
+    }
+}
+
+impl Load {
+    /// Runs to the end, and tells the number of the next article besides.
+    pub async fn run(
+        self,
+        clients: &[ArticleServiceClient<Channel>],
+        until: Until,
+    ) -> Result<(Figures, u64)> {
+        let began = Instant::now();
+        let (deadline, end) = match until {
+            Until::Elapsed(elapsed) => (Some(began + elapsed), u64::MAX),
+            Until::Articles(count) => (None, self.next + count),
+        };
+        let next = AtomicU64::new(self.next);
+        let shared = Arc::new(Shared { articles: self.articles, next, end, deadline });
+        let mut workers = JoinSet::new();
+        match self.call {
+            // A stream has all its articles under way at once, on one worker.
+            Call::Stream => {
+                let window = self.in_flight.div_ceil(clients.len() as u32);
+                for client in clients {
+                    workers.spawn(stream(client.clone(), Arc::clone(&shared), window as usize));
+                }
+            }
+            Call::Unary | Call::Batch(_) => {
+                for worker in 0..self.in_flight as usize {
+                    let client = clients[worker % clients.len()].clone();
+                    let shared = Arc::clone(&shared);
+                    match self.call {
+                        Call::Batch(count) => workers.spawn(batches(client, shared, count)),
+                        _ => workers.spawn(calls(client, shared)),
+                    };
+                }
+            }
+        }
+        let mut all = Seen::new()?;
+        while let Some(seen) = workers.join_next().await {
+            let seen = seen??;
+            all.latencies.add(&seen.latencies)?;
+            all.articles += seen.articles;
+            all.errors += seen.errors;
+        }
+        let elapsed = began.elapsed().as_secs_f64();
+        let millis = |quantile| all.latencies.value_at_quantile(quantile) as f64 / 1000.0;
+        let figures = Figures {
+            articles_per_second: all.articles as f64 / elapsed,
+            p50: millis(0.5),
+            p90: millis(0.9),
+            p99: millis(0.99),
+            p999: millis(0.999),
+            max: millis(1.0),
+            errors: all.errors,
+        };
+        Ok((figures, shared.next.load(Ordering::Relaxed).min(end)))
+    }
+}
+
+async fn calls(mut client: ArticleServiceClient<Channel>, shared: Arc<Shared>) -> Result<Seen> {
+    let mut seen = Seen::new()?;
+    while let Some(numbers) = shared.take(1) {
+        let article = Some(shared.articles.get(numbers.start));
+        let request = pb::SubmitArticleRequest { article, ..Default::default() };
+        let began = Instant::now();
+        let answer = client.submit_article(request).await;
+        seen.record(began, 1, answer.is_err().into());
+        fail_if_lost(&seen, answer.err())?;
+    }
+    Ok(seen)
+}
+
+async fn batches(
+    mut client: ArticleServiceClient<Channel>,
+    shared: Arc<Shared>,
+    count: u32,
+) -> Result<Seen> {
+    use batch_submit_articles_result::Result::Error;
+    let mut seen = Seen::new()?;
+    while let Some(numbers) = shared.take(count) {
+        let count = numbers.end - numbers.start;
+        let articles = numbers.map(|number| shared.articles.get(number)).collect();
+        let request = pb::BatchSubmitArticlesRequest { articles, ..Default::default() };
+        let began = Instant::now();
+        match client.batch_submit_articles(request).await {
+            Ok(answer) => {
+                let results = answer.into_inner().results;
+                let failed = results.iter().filter(|item| matches!(item.result, Some(Error(_))));
+                seen.record(began, count, failed.count() as u64);
+            }
+            Err(status) => {
+                seen.record(began, count, count);
+                fail_if_lost(&seen, Some(status))?;
+            }
+        }
+    }
+    Ok(seen)
+}
+
+async fn stream(
+    mut client: ArticleServiceClient<Channel>,
+    shared: Arc<Shared>,
+    window: usize,
+) -> Result<Seen> {
+    use submit_article_stream_response::Result::Error;
+    let mut seen = Seen::new()?;
+    let (requests, queue) = mpsc::channel(window);
+    let (times, mut sent) = mpsc::channel(window);
+    let sender = tokio::spawn(async move {
+        while let Some(numbers) = shared.take(1) {
+            let article = Some(shared.articles.get(numbers.start));
+            let request = pb::SubmitArticleStreamRequest { article, ..Default::default() };
+            // There is room among the times once an answer has made it: that is the window.
+            if times.send(Instant::now()).await.is_err() || requests.send(request).await.is_err() {
+                break;
+            }
+        }
+    });
+    let answers = client.submit_article_stream(ReceiverStream::new(queue)).await;
+    let mut answers = answers.map_err(|status| refusal(&status))?.into_inner();
+    while let Some(answer) = answers.message().await.map_err(|status| refusal(&status))? {
+        let began = sent.recv().await.ok_or_else(|| anyhow!("more answers than articles"))?;
+        seen.record(began, 1, matches!(answer.result, Some(Error(_))).into());
+    }
+    sender.await?;
+    Ok(seen)
+}
+
+/// Some calls may fail under load; if none succeeds there is nothing to measure.
+fn fail_if_lost(seen: &Seen, status: Option<tonic::Status>) -> Result<()> {
+    match status {
+        Some(status) if seen.articles == 0 && seen.errors > 1000 => bail!(refusal(&status)),
+        _ => Ok(()),
+    }
+}
