@@ -162,7 +162,7 @@ impl Index {
             }
         }
         for (segment, postings) in self.segments.iter_mut().zip(postings) {
-            segment.postings.insert_all(postings);
+            segment.postings.insert_all(&postings);
         }
         for (seq, entry, keys) in articles.filter(|(seq, entry, _)| entry.story != *seq) {
             self.post(seq, entry, keys);

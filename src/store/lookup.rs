@@ -16,7 +16,7 @@ use crate::verify::{Comparison, Judge, MatchKind, Probe, Sketch, overlaps};
 
 /// After so many candidates that are no match no more are looked at: the best come first, and real
 /// articles have five candidates on average.
-const MISSES_MAX: usize = 16;
+const MISSES_MAX: usize = 24;
 
 /// After so many matches no more candidates are looked at, unless the client wants to see more.
 const MATCHES_ENOUGH: usize = 8;

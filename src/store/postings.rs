@@ -55,11 +55,23 @@ impl PostingLists {
         }
     }
 
-    /// Adds many slots at once, bucket by bucket: many times faster than one after another in the
-    /// order they come in, each of which has to wait for memory.
-    pub fn insert_all(&mut self, mut postings: Vec<(Key, Slot)>) {
-        postings.sort_by_cached_key(|&(key, _)| self.bucket(key) as u32);
-        for (key, slot) in postings {
+    /// Adds many slots at once, neighbouring buckets together: many times faster than in the order
+    /// they come in, where each has to wait for memory.
+    pub fn insert_all(&mut self, postings: &[(Key, Slot)]) {
+        // As in the last pass of a radix sort: a group's buckets fit into the processor's cache.
+        const GROUPS: usize = 2048;
+        let buckets = self.buckets.len();
+        let group = |key: Key| self.bucket(key) * GROUPS / buckets;
+        let mut places = [0; GROUPS + 1];
+        postings.iter().for_each(|&(key, _)| places[group(key) + 1] += 1);
+        (0..GROUPS).for_each(|group| places[group + 1] += places[group]);
+        let mut grouped = vec![(0, 0); postings.len()];
+        for &(key, slot) in postings {
+            let place = &mut places[group(key)];
+            grouped[*place] = (key, slot);
+            *place += 1;
+        }
+        for (key, slot) in grouped {
             self.insert(key, slot, |_| false);
         }
     }
@@ -152,7 +164,8 @@ mod tests {
         }
         assert!(lists.buckets.len() > 800);
         let mut together = PostingLists::default();
-        together.insert_all((0..20_000).map(|number| (key(number), number)).collect());
+        let all: Vec<(Key, Slot)> = (0..20_000).map(|number| (key(number), number)).collect();
+        all.chunks(7000).for_each(|chunk| together.insert_all(chunk));
         for number in 0..20_000 {
             assert!(together.get(key(number)).unwrap().any(|slot| slot == number));
         }
