@@ -32,6 +32,7 @@ pub fn run(args: &CheckArgs) -> Result<()> {
     }
     match report.problem_count {
         0 => Ok(()),
+        1 => bail!("{} is damaged: 1 problem", args.folder.display()),
         count => bail!("{} is damaged: {count} problems", args.folder.display()),
     }
 }

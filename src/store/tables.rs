@@ -152,7 +152,10 @@ fn loss(missing_commits: u64, cut: &[CutJournal]) -> Option<String> {
         }
         return None;
     }
-    let mut loss = format!("the {missing_commits} latest commits are missing");
+    let mut loss = match missing_commits {
+        1 => "the latest commit is missing".to_owned(),
+        count => format!("the latest {count} commits are missing"),
+    };
     for CutJournal { set_aside, offset } in cut {
         let set_aside = set_aside.display();
         loss +=
