@@ -95,29 +95,49 @@ pub fn cut_journals(journals: &Path, set_aside: &Path) -> io::Result<Vec<CutJour
     Ok(cut)
 }
 
-/// The length of the batches that can be read, from the first on.
+/// Sequence numbers that a batch is ahead of the one before, at most.
+const SEQUENCE_GAP_MAX: u64 = 1 << 32;
+
+/// The length of the batches that can be read, from the first on. The checksum of a batch leaves
+/// its sequence number out, but they ascend; a wrong one would hide or bring back what other
+/// batches wrote.
 fn readable_bytes(journal: &mut impl Read) -> io::Result<u64> {
-    let mut readable = 0;
     let mut position = 0;
+    // Sequence number and place of the latest batch, and the sequence number of the one before.
+    let (mut latest, mut earlier): (Option<(u64, u64)>, Option<u64>) = (None, None);
     loop {
-        match read_batch(journal, &mut position) {
-            Ok(true) => readable = position,
-            Ok(false) => return Ok(readable),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(readable),
+        let begin = position;
+        let sequence = match read_batch(journal, &mut position) {
+            Ok(Some(sequence)) => sequence,
+            Ok(None) => return Ok(begin),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(begin),
             Err(error) => return Err(error),
+        };
+        if let Some((latest, latest_begin)) = latest {
+            if sequence > latest.saturating_add(SEQUENCE_GAP_MAX) {
+                return Ok(begin);
+            }
+            if sequence <= latest {
+                // The one of the two is damaged that does not fit what came before both.
+                let fits = earlier.is_none_or(|earlier| sequence > earlier);
+                return Ok(if fits { latest_begin } else { begin });
+            }
+            earlier = Some(latest);
         }
+        latest = Some((sequence, begin));
     }
 }
 
-/// Reads a batch; false if it is none that its writer finished.
-fn read_batch(journal: &mut impl Read, position: &mut u64) -> io::Result<bool> {
+/// Reads a batch, and tells its sequence number; none if it is none that its writer finished.
+fn read_batch(journal: &mut impl Read, position: &mut u64) -> io::Result<Option<u64>> {
     let mut start = [0; 13];
     journal.read_exact(&mut start[..1])?;
     if start[0] != 1 {
-        return Ok(false);
+        return Ok(None);
     }
     journal.read_exact(&mut start[1..])?;
     let [_, count @ .., _, _, _, _, _, _, _, _] = start;
+    let [_, _, _, _, _, sequence @ ..] = start;
     let mut bytes = start.len() as u64;
     let mut checksum = Xxh3Default::new();
     for _ in 0..u32::from_le_bytes(count) {
@@ -135,11 +155,11 @@ fn read_batch(journal: &mut impl Read, position: &mut u64) -> io::Result<bool> {
                 u64::from(u16::from_le_bytes(key)) + u64::from(u32::from_le_bytes([a, b, c, d]))
             }
             [4] => 8,
-            _ => return Ok(false),
+            _ => return Ok(None),
         };
         let copied = io::copy(&mut journal.by_ref().take(body), &mut Hasher(&mut checksum))?;
         if copied < body {
-            return Ok(false);
+            return Ok(None);
         }
         bytes += 1 + body;
     }
@@ -147,7 +167,7 @@ fn read_batch(journal: &mut impl Read, position: &mut u64) -> io::Result<bool> {
     journal.read_exact(&mut end)?;
     let expected = [&[3][..], &checksum.digest().to_le_bytes(), &TRAILER].concat();
     *position += bytes + end.len() as u64;
-    Ok(end[..] == expected)
+    Ok((end[..] == expected).then(|| u64::from_le_bytes(sequence)))
 }
 
 /// Takes whatever is written to it into a checksum.
@@ -224,6 +244,23 @@ mod tests {
         assert!(bytes[offset + rest.len()..].iter().all(|&byte| byte == 0));
         assert!(cut_journals(&journals, &set_aside).unwrap().is_empty());
         drop(Database::builder(&journals).open().unwrap());
+
+        // The fourth batch's sequence number: too high, and so low that it is the third's.
+        let whole = fs::read(&journal).unwrap();
+        let mut places = vec![0];
+        while let Some(&place) = places.last()
+            && places.len() < 5
+        {
+            let mut next = place;
+            read_batch(&mut &whole[place as usize..], &mut next).unwrap().unwrap();
+            places.push(next);
+        }
+        let fourth = places[3] as usize;
+        for (byte, sequence) in [(fourth + 6, 0xff), (fourth + 12, 0x40), (fourth + 5, 0)] {
+            let mut bytes = whole.clone();
+            bytes[byte] = sequence;
+            assert_eq!(readable_bytes(&mut &bytes[..]).unwrap(), places[3], "byte {byte}");
+        }
 
         let current = fs::read(journals.join("keyspaces/1/current")).unwrap();
         let manifest = journals.join(format!("keyspaces/1/v{}", current[0]));
