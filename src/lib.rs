@@ -6,6 +6,7 @@
 //!
 //! The core is pure, without I/O, async or a clock:
 //!
+//! * [`kernel`]: which bytes of a text are what, by the means of each instruction set.
 //! * [`text`]: an article's title and body as hashed words. Everything else sees text through it.
 //! * [`simhash`]: the fingerprint, 64 bits that change little when a text does.
 //! * [`hamming`]: every stored code within a distance of another.
@@ -29,6 +30,7 @@ pub mod article;
 pub mod config;
 pub mod engine;
 pub mod hamming;
+pub mod kernel;
 pub mod language;
 pub mod model;
 pub mod server;

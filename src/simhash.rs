@@ -33,73 +33,78 @@ fn trigrams(words: &[Word]) -> impl Iterator<Item = u64> {
 }
 
 /// Majority vote of the features, bit by bit; a bit is set if more than half of them have it.
-pub fn simhash(features: impl Iterator<Item = u64>) -> u64 {
+pub fn simhash(mut features: impl Iterator<Item = u64>) -> u64 {
     let mut votes = Votes::default();
-    features.for_each(|feature| votes.add(feature));
-    votes.majority()
+    loop {
+        let mut group = [0; GROUP];
+        let mut len = 0;
+        for (place, feature) in group.iter_mut().zip(&mut features) {
+            *place = feature;
+            len += 1;
+        }
+        votes.add(group, len);
+        if len < GROUP as u32 {
+            return votes.majority();
+        }
+    }
 }
 
-/// Counts set bits per bit position.
+/// Features that are added up before they are counted.
+const GROUP: usize = 8;
+
+/// How many features have each bit: 64 counters side by side, the digits of the same worth in one
+/// machine word. Bit `i` of `planes[d]` is binary digit `d` of the number of features with bit `i`.
+#[derive(Default)]
 struct Votes {
-    /// Eight counters of one byte each per word; word `i` counts bits `8 i` to `8 i + 7`.
-    recent: [u64; 8],
-    recent_features: u32,
-    counts: [u32; 64],
+    planes: [u64; 32],
     features: u32,
 }
 
-impl Default for Votes {
-    fn default() -> Self {
-        Votes { recent: [0; 8], recent_features: 0, counts: [0; 64], features: 0 }
-    }
-}
-
 impl Votes {
+    /// Counts a group of which the first `len` are features and the others 0.
     #[inline(always)]
-    fn add(&mut self, feature: u64) {
-        for (counters, byte) in self.recent.iter_mut().zip(feature.to_le_bytes()) {
-            *counters += BYTE_PER_BIT[byte as usize];
-        }
-        self.recent_features += 1;
-        // One more could overflow a one-byte counter.
-        if self.recent_features == 255 {
-            self.settle();
+    fn add(&mut self, group: [u64; GROUP], len: u32) {
+        let [ones, twos, fours, more @ ..] = &mut self.planes;
+        let [a, b, c, d, e, f, g, h] = group;
+        let twos_1 = add_to(ones, a, b);
+        let twos_2 = add_to(ones, c, d);
+        let twos_3 = add_to(ones, e, f);
+        let twos_4 = add_to(ones, g, h);
+        let fours_1 = add_to(twos, twos_1, twos_2);
+        let fours_2 = add_to(twos, twos_3, twos_4);
+        let mut carry = add_to(fours, fours_1, fours_2);
+        self.features += len;
+        // No counter has more digits than the number of features.
+        let digits = u32::BITS - self.features.leading_zeros();
+        for plane in more.iter_mut().take(digits.saturating_sub(3) as usize) {
+            (*plane, carry) = (*plane ^ carry, *plane & carry);
         }
     }
 
-    fn settle(&mut self) {
-        for (counts, counters) in self.counts.chunks_exact_mut(8).zip(&mut self.recent) {
-            for (count, counter) in counts.iter_mut().zip(counters.to_le_bytes()) {
-                *count += u32::from(counter);
+    /// Compares all counters with half the number of features, the highest digit first.
+    fn majority(&self) -> u64 {
+        let half = self.features / 2;
+        let (mut greater, mut equal) = (0, u64::MAX);
+        for (digit, plane) in self.planes.iter().enumerate().rev() {
+            if half >> digit & 1 == 0 {
+                greater |= equal & plane;
+                equal &= !plane;
+            } else {
+                equal &= plane;
             }
-            *counters = 0;
         }
-        self.features += self.recent_features;
-        self.recent_features = 0;
-    }
-
-    fn majority(mut self) -> u64 {
-        self.settle();
-        let bit =
-            |(position, count): (usize, &u32)| u64::from(2 * count > self.features) << position;
-        self.counts.iter().enumerate().map(bit).fold(0, |fingerprint, bit| fingerprint | bit)
+        greater
     }
 }
 
-/// Spreads the bits of a byte over the bytes of a word, bit `i` to byte `i`.
-static BYTE_PER_BIT: [u64; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let mut bit = 0;
-        while bit < 8 {
-            table[byte] |= ((byte >> bit & 1) as u64) << (8 * bit);
-            bit += 1;
-        }
-        byte += 1;
-    }
-    table
-};
+/// Adds two digits to each counter's digit and returns what carries over to the next one.
+#[inline(always)]
+fn add_to(digits: &mut u64, a: u64, b: u64) -> u64 {
+    let either = *digits ^ a;
+    let carry = *digits & a | either & b;
+    *digits = either ^ b;
+    carry
+}
 
 #[cfg(test)]
 mod tests {
@@ -191,6 +196,7 @@ mod tests {
         check(&[], 0);
         check(&[0xdead_beef; 100], 0xdead_beef);
         check(&[0xdead_beef; 1000], 0xdead_beef);
+        check(&[u64::MAX; 65_535], u64::MAX);
         // A tie leaves the bit clear.
         check(&[0x0123_4567_89ab_cdef, !0x0123_4567_89ab_cdef], 0);
         check(&[0b0011, 0b0101, 0b1001], 0b0001);
@@ -198,7 +204,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn counting_by_bytes_equals_the_definition(
+        fn counting_by_digits_equals_the_definition(
             features in prop::collection::vec(any::<u64>(), 0..600)
         ) {
             prop_assert_eq!(simhash(features.iter().copied()), naive_simhash(&features));

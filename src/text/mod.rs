@@ -8,9 +8,11 @@
 //! dropped, the rest is NFKC-normalised and lower-cased, and cut into words. A word is a run of
 //! letters, digits and marks; in scripts written without spaces every letter is a word.
 //!
-//! [`slow_words`] is the specification, one code point at a time. [`words`] is its fast twin:
-//! it runs over plain ASCII by bytes and hands every stretch between two blanks that holds
-//! anything else to the slow one. Tests hold the two equal.
+//! [`slow_words`] is the specification, one code point at a time. [`words`] is its fast twin: it
+//! runs over plain ASCII in blocks of 64 bytes, by the [`Kernel`] of the process, and hands what
+//! it does not understand to the slow one. Tests hold the two equal.
+
+mod fast;
 
 use std::ops::Range;
 
@@ -18,6 +20,8 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{
     canonical_combining_class, decompose_compatible, is_combining_mark,
 };
+
+use crate::kernel::Kernel;
 
 /// Name of this pipeline, recorded in every model file trained on its words.
 pub const PIPELINE: &str = "np-text-v1";
@@ -31,7 +35,12 @@ pub struct Document {
 
 impl Document {
     pub fn new(title: &str, body: &str) -> Self {
-        Document { title: words(title), body: words(body) }
+        Self::read_by(Kernel::active(), title, body)
+    }
+
+    /// The same, read by a kernel of one's choice. All give the same words.
+    pub fn read_by(kernel: Kernel, title: &str, body: &str) -> Self {
+        Document { title: fast::words(kernel, title), body: fast::words(kernel, body) }
     }
 
     pub fn word_count(&self) -> usize {
@@ -61,18 +70,21 @@ pub enum WordClass {
 
 const CLASS_SHIFT: u32 = 30;
 
-impl Word {
-    fn new(hash: u64, span: Range<usize>, class: WordClass) -> Self {
-        let class_bits = match class {
+impl WordClass {
+    #[inline(always)]
+    fn bits(self) -> u32 {
+        let class = match self {
             WordClass::Plain => 0,
             WordClass::Number => 1,
             WordClass::Acronym => 2,
         };
-        Word {
-            hash,
-            start: span.start as u32,
-            len_and_class: (span.len() as u32) | class_bits << CLASS_SHIFT,
-        }
+        class << CLASS_SHIFT
+    }
+}
+
+impl Word {
+    fn new(hash: u64, span: Range<usize>, class: WordClass) -> Self {
+        Word { hash, start: span.start as u32, len_and_class: span.len() as u32 | class.bits() }
     }
 
     pub fn class(self) -> WordClass {
@@ -144,36 +156,7 @@ pub fn pentagram_hash(words: [u64; 5]) -> u64 {
 
 /// The words of one text, in order.
 pub fn words(text: &str) -> Vec<Word> {
-    let bytes = text.as_bytes();
-    // English prose has a word every six bytes.
-    let mut out = Vec::with_capacity(bytes.len() / 5);
-    let mut slow = SlowReader::new(text);
-    let mut at = 0;
-    // Where the current stretch of fast reading began; nothing before it is read again.
-    let mut floor = 0;
-    while at < bytes.len() {
-        match CLASS[bytes[at] as usize] {
-            ByteClass::Separator => at += 1,
-            ByteClass::Word => {
-                let start = at;
-                while at < bytes.len() && CLASS[bytes[at] as usize] == ByteClass::Word {
-                    at += 1;
-                }
-                if at == bytes.len() || CLASS[bytes[at] as usize] != ByteClass::Slow {
-                    push_ascii_word(bytes, start..at, &mut out);
-                }
-            }
-            ByteClass::Slow => {
-                let start = last_blank_before(bytes, floor, at);
-                while out.last().is_some_and(|word: &Word| word.span().start >= start) {
-                    out.pop();
-                }
-                at = slow.read_to_blank(start, &mut out);
-                floor = at;
-            }
-        }
-    }
-    out
+    fast::words(Kernel::active(), text)
 }
 
 /// The words of one text by the letter of the specification.
@@ -190,105 +173,8 @@ pub fn slow_words(text: &str) -> Vec<Word> {
     out
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ByteClass {
-    /// ASCII that no word contains.
-    Separator,
-    /// ASCII letters and digits.
-    Word,
-    /// Whatever the ASCII path does not understand: other code points, entities, markup.
-    Slow,
-}
-
-static CLASS: [ByteClass; 256] = {
-    let mut table = [ByteClass::Separator; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        if (byte as u8).is_ascii_alphanumeric() {
-            table[byte] = ByteClass::Word;
-        } else if byte >= 0x80 || byte as u8 == b'&' || byte as u8 == b'<' {
-            table[byte] = ByteClass::Slow;
-        }
-        byte += 1;
-    }
-    table
-};
-
-fn last_blank_before(bytes: &[u8], floor: usize, at: usize) -> usize {
-    bytes[floor..at]
-        .iter()
-        .rposition(u8::is_ascii_whitespace)
-        .map_or(floor, |blank| floor + blank + 1)
-}
-
-#[inline(always)]
-fn push_ascii_word(bytes: &[u8], span: Range<usize>, out: &mut Vec<Word>) {
-    if span.len() == 1 && span.start > 0 && bytes[span.start].is_ascii_alphabetic() {
-        match bytes[span.start - 1] {
-            // The s of a possessive, the t of a contraction.
-            b'\'' => return,
-            b'.' if extend_ascii_acronym(bytes, span.clone(), out) => return,
-            _ => {}
-        }
-    }
-    let class = if bytes[span.clone()].iter().all(u8::is_ascii_digit) {
-        WordClass::Number
-    } else {
-        WordClass::Plain
-    };
-    out.push(Word::new(ascii_word_hash(bytes, span.clone()), span, class));
-}
-
-/// [`word_hash`] of the lower-cased word.
-#[inline(always)]
-fn ascii_word_hash(bytes: &[u8], span: Range<usize>) -> u64 {
-    let len = span.len();
-    if len <= 16 {
-        let low = lowered_block(bytes, span.start, len.min(8));
-        let high = if len <= 8 { 0 } else { lowered_block(bytes, span.start + 8, len - 8) };
-        return fold(low ^ len as u64 ^ PI[0], high ^ PI[1]);
-    }
-    word_hash(&bytes[span].to_ascii_lowercase())
-}
-
-/// Up to eight letters or digits as a little-endian integer. Setting bit 5 lower-cases letters and
-/// leaves digits as they are.
-#[inline(always)]
-fn lowered_block(bytes: &[u8], start: usize, len: usize) -> u64 {
-    const BIT_5: u64 = 0x2020_2020_2020_2020;
-    let mask = u64::MAX >> (64 - 8 * len);
-    let block = match bytes[start..].first_chunk() {
-        Some(block) => u64::from_le_bytes(*block),
-        None => {
-            let mut block = [0; 8];
-            block[..len].copy_from_slice(&bytes[start..start + len]);
-            u64::from_le_bytes(block)
-        }
-    };
-    (block | BIT_5) & mask
-}
-
 /// An acronym of more letters than this is read as several.
 const ACRONYM_LETTERS_MAX: usize = 16;
-
-/// Joins a single letter to the single letters before it, all of them parted by one full stop.
-fn extend_ascii_acronym(bytes: &[u8], letter: Range<usize>, out: &mut [Word]) -> bool {
-    let Some(last) = out.last_mut() else { return false };
-    let start = last.span().start;
-    let extends = last.span().end + 1 == letter.start
-        && (last.class() == WordClass::Acronym
-            || last.span().len() == 1 && bytes[start].is_ascii_alphabetic());
-    let letter_count = (letter.end - start).div_ceil(2);
-    if !extends || letter_count > ACRONYM_LETTERS_MAX {
-        return false;
-    }
-    let mut letters = [0u8; ACRONYM_LETTERS_MAX];
-    for (to, from) in letters.iter_mut().zip(bytes[start..letter.end].iter().step_by(2)) {
-        *to = from.to_ascii_lowercase();
-    }
-    *last = Word::new(word_hash(&letters[..letter_count]), start..letter.end, WordClass::Acronym);
-    true
-}
 
 /// Reads stretches of text one code point at a time, by the rules of the specification.
 struct SlowReader<'a> {
@@ -724,12 +610,29 @@ mod tests {
     fn check(text: &str, expected: &[&str]) {
         let expected_hashes: Vec<u64> =
             expected.iter().map(|word| word_hash(word.as_bytes())).collect();
-        let spans = |words: &[Word]| -> Vec<String> {
-            words.iter().map(|word| text[word.span()].to_owned()).collect()
-        };
-        for (name, words) in [("fast", words(text)), ("slow", slow_words(text))] {
-            let hashes: Vec<u64> = words.iter().map(|word| word.hash).collect();
-            assert_eq!(hashes, expected_hashes, "{name} words of {text:?}: {:?}", spans(&words));
+        let words = slow_words(text);
+        let spans: Vec<&str> = words.iter().map(|word| &text[word.span()]).collect();
+        let hashes: Vec<u64> = words.iter().map(|word| word.hash).collect();
+        assert_eq!(hashes, expected_hashes, "{text:?}: {spans:?}");
+        check_kernels(text);
+    }
+
+    /// The fast reading of a text equals the slow one, whatever the kernel.
+    #[track_caller]
+    fn check_kernels(text: &str) {
+        let expected = slow_words(text);
+        for kernel in Kernel::available() {
+            let found = fast::words(kernel, text);
+            // A hostile text is too long to be shown.
+            let place = found.iter().zip(&expected).position(|(found, expected)| found != expected);
+            assert!(
+                found == expected,
+                "{}: word {place:?} of {} instead of {} in {:?}",
+                kernel.name(),
+                found.len(),
+                expected.len(),
+                text.chars().take(1000).collect::<String>(),
+            );
         }
     }
 
@@ -811,8 +714,42 @@ mod tests {
     fn hostile_texts_take_linear_time() {
         for piece in ["<", "<a", "<!--", "<script>", "&", "&amp", "a<", "\u{301}", "a.", "'s"] {
             let text = piece.repeat((1 << 20) / piece.len());
-            assert_eq!(words(&text), slow_words(&text));
+            check_kernels(&text);
         }
+    }
+
+    /// Written for the purpose: everything that news is full of, and the odd thing it is not.
+    const REPORT: &str = "VELMOUTH, March 3 (Wire) \u{2013} The harbour board\u{2019}s plan to \
+        deepen the port of Velmouth to 14.5 metres won\u{2019}t be put to a vote until the U.S. \
+        Coast Guard has answered 27 questions, its chairwoman, Dr. J.R. O'Hara, said on Tuesday.\n\
+        \n\u{201c}We\u{2019}d rather be late than wrong,\u{201d} she told reporters at 9:30 a.m. \
+        \u{2014} \u{201c}and it\u{2019}s our children who\u{2019}ll pay the \u{a3}312m, not \
+        Mr. Bj\u{f6}rn Anders\u{e9}n of N&amp;O Dredging.\u{201d}\u{a0}Shares of the company fell \
+        3.2% to \u{20ac}18.04 <b>in Norland</b>, their lowest since 2009\u{2026}<br/>The board's \
+        nine members don't agree: 'Norland's fishermen' counter-signed a petition of 4,000+ names \
+        against the extraordinarilywelldocumentedenvironmentalassessment of 12345678901234567890 \
+        tonnes of silt, and S.A.L.T., a group of residents, goes to court. \u{2022} R&D: 5&nbsp;% \
+        \u{2022} caf\u{e9}s in the Rue de l'\u{c9}glise \u{2022} \u{4e2d}\u{56fd}2024\u{5e74} x.y ";
+
+    #[test]
+    fn kernels_agree_on_every_length_and_alignment() {
+        let end_of = |start: usize| (start + 300).min(REPORT.len());
+        for start in (0..64).chain(REPORT.len() - 300..REPORT.len()).step_by(3) {
+            for end in start..=end_of(start) {
+                if let Some(text) = REPORT.get(start..end) {
+                    check_kernels(text);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn kernels_agree_on_long_texts() {
+        // The parts of a text whose length is no multiple of 64 meet the blocks in every way.
+        check_kernels(&REPORT.repeat(64));
+        let plain: String = REPORT.chars().filter(char::is_ascii).collect();
+        check_kernels(&plain.replace(['<', '&'], ".").repeat(64));
+        check_kernels(&REPORT.to_uppercase().replace(' ', "\u{a0}").repeat(8));
     }
 
     proptest! {
@@ -820,7 +757,7 @@ mod tests {
 
         #[test]
         fn fast_equals_slow_on_any_text(text in any::<String>()) {
-            prop_assert_eq!(words(&text), slow_words(&text));
+            check_kernels(&text);
         }
 
         #[test]
@@ -829,11 +766,22 @@ mod tests {
                 "a", "B", "s", "U.S.", "u.", ".", "'", "\u{2019}", "s ", " ", "\n", "<", ">", "<b>",
                 "</p>", "<!--", "-->", "<script>", "</script>", "&amp;", "&#46;", "&#39;", "&",
                 "&shy;", "é", "\u{301}", "中", "ที่", "19", "2024", "word", "\u{200b}", "İ", "ß", "…",
+                "“", "”", "–", "€", "\u{a0}", "a\u{301}”", "”\u{301}", "‘s", "’",
                 "a-long-run-of-words-and-hyphens", "\u{1112}", "\u{1161}", "ﾞ", "カ", "_", "😀",
             ][..]), 0..40),
         ) {
             let text = pieces.concat();
-            prop_assert_eq!(words(&text), slow_words(&text));
+            check_kernels(&text);
+        }
+
+        #[test]
+        fn fast_equals_slow_on_ascii(text in "[ -~\n]{0,300}") {
+            check_kernels(&text);
+        }
+
+        #[test]
+        fn fast_equals_slow_on_letters_digits_and_joints(text in "[a-cXYZ0-2'.\u{2019} ]{0,300}") {
+            check_kernels(&text);
         }
 
         #[test]
