@@ -9,6 +9,7 @@ use super::{EngineSlot, pb};
 use crate::article::{ArticleId, BackupName};
 use crate::config::Limits;
 use crate::engine::to_f64;
+use crate::kernel::Kernel;
 use crate::simhash;
 
 /// The service over an engine.
@@ -57,7 +58,7 @@ impl AdminService for AdminApi {
                 fingerprint_words_min: simhash::WORDS_MIN as i64,
             }),
             fingerprint_scheme: simhash::SCHEME.to_owned(),
-            kernel: "portable".to_owned(),
+            kernel: Kernel::active().name().to_owned(),
             model_version: serving.version.clone(),
             topics,
             collection_count: collections.len() as i64,

@@ -24,15 +24,22 @@ use std::fmt::Write as _;
 use std::io;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::builder::StyledStr;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use newsprint::config::ServeArgs;
+use newsprint::kernel::Kernel;
 
 /// Tells what news articles are about and whether they were seen before
 #[derive(Debug, Parser)]
 #[command(name = "newsprint", version, max_term_width = 100)]
 struct Cli {
+    /// Instructions to read text with: portable, avx2, avx512 or neon [default: the fastest that
+    /// the processor has]
+    #[arg(long, global = true, env = "NEWSPRINT_KERNEL", value_name = "NAME", hide = true)]
+    kernel: Option<String>,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -70,6 +77,9 @@ const GROUPS: [(&str, &[&str]); 3] = [
 /// Runs the command that the program was started with.
 pub fn run() -> anyhow::Result<()> {
     let cli = Cli::from_arg_matches(&command().get_matches())?;
+    if let Some(kernel) = &cli.kernel {
+        Kernel::choose(kernel).context("NEWSPRINT_KERNEL cannot be followed")?;
+    }
     match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Backup(args) => backup::run(&args),
