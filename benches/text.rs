@@ -56,7 +56,7 @@ fn bodies(body_bytes: usize) -> Vec<String> {
         let mut body = String::new();
         while body.len() + 40 < body_bytes {
             body.push_str(sentence());
-            body.push(if body.len() % 3 == 0 { '\n' } else { ' ' });
+            body.push(if body.len().is_multiple_of(3) { '\n' } else { ' ' });
         }
         body
     };

@@ -23,7 +23,7 @@ pub fn masks(blocks: &[[u8; BLOCK_BYTES]], masks: &mut [Masks]) {
 fn masks_of_eight(bytes: u64) -> Masks {
     let is_ascii = !bytes & HIGH;
     let low = bytes & !HIGH;
-    let letters = between(low | 0x20 * ONES, b'a', b'z');
+    let letters = between(low | (0x20 * ONES), b'a', b'z');
     let digits = between(low, b'0', b'9');
     Masks {
         word: gather((letters | digits) & is_ascii),
@@ -46,7 +46,7 @@ fn at_least(bytes: u64, least: u8) -> u64 {
 
 #[inline(always)]
 fn equal(bytes: u64, byte: u8) -> u64 {
-    let is_other = (bytes ^ u64::from(byte) * ONES) + 0x7f * ONES;
+    let is_other = (bytes ^ (u64::from(byte) * ONES)) + 0x7f * ONES;
     !is_other & HIGH
 }
 
