@@ -21,7 +21,7 @@ use crate::store::{
 };
 use crate::text::Document;
 use crate::topics::{self, TopicModel};
-use crate::verify::{self, Judge, Sketch};
+use crate::verify::{self, Judge, Probe};
 
 /// The model in the binary.
 static BUILT_IN_MODEL: &[u8] = include_bytes!("../models/topics.bin");
@@ -114,7 +114,7 @@ impl Serving {
             content_hash: article.content_hash(),
             fingerprint: simhash::fingerprint(&document),
             keys: verify::posting_keys(&document),
-            sketch: Sketch::new(&document),
+            probe: Probe::of(&document),
             classification: self.classify(&article, &document, explain),
             judge: Arc::clone(&self.judge),
             article,

@@ -12,7 +12,7 @@ use super::{CollectionSettings, Prepared, StoreError, StoredArticle};
 use crate::analysis::{DuplicateReport, Match, Story, Verdict};
 use crate::simhash::{WORDS_MIN, hamming_distance};
 use crate::text::Document;
-use crate::verify::{Comparison, Judge, MatchKind, Probe, Sketch, overlaps};
+use crate::verify::{Comparison, Judge, MatchKind, Sketch, overlaps};
 
 /// After so many candidates that are no match no more are looked at: the best come first, and real
 /// articles have five candidates on average.
@@ -63,11 +63,10 @@ pub fn look_up(
         candidates
     };
 
-    let probe = Probe::new(&prepared.sketch);
     let judge = judge_for(&prepared.judge, &settings);
     let compare = |seq: Seq| -> Result<Option<Compared>, StoreError> {
         let Some(sketch) = reader.sketch(seq)? else { return Ok(None) };
-        let comparison = judge.compare(&probe, &sketch);
+        let comparison = judge.compare(&prepared.probe, &sketch);
         Ok(comparison.kind.map(|kind| Compared { seq, kind, comparison }))
     };
     let mut compared = Vec::new();

@@ -32,7 +32,7 @@ use uuid::Uuid;
 use crate::analysis::{Analysis, Classification, DuplicateReport, Match};
 use crate::article::{Article, ArticleId, CollectionName, Timestamp};
 use crate::text::Document;
-use crate::verify::{Judge, Sketch};
+use crate::verify::{Judge, Probe};
 
 /// What a store does. Every backend passes the same suite of tests, `tests/it/store.rs`.
 #[async_trait]
@@ -119,7 +119,7 @@ pub struct Prepared {
     pub document: Document,
     pub fingerprint: Option<u64>,
     pub keys: Vec<Key>,
-    pub sketch: Sketch,
+    pub probe: Probe,
     pub classification: Classification,
     pub judge: Arc<Judge>,
     pub explain: bool,

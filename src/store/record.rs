@@ -44,8 +44,21 @@ pub struct IndexRecord {
 }
 
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
-    postcard::to_extend(value, vec![LAYOUT])
-        .map_err(|error| StoreError::Io(format!("a record cannot be encoded: {error}")))
+    let mut bytes = Vec::new();
+    encode_into(&mut bytes, value)?;
+    Ok(bytes)
+}
+
+/// The same, into a buffer that is used again and again; what was in it is gone.
+pub fn encode_into<'b, T: Serialize>(
+    buffer: &'b mut Vec<u8>,
+    value: &T,
+) -> Result<&'b [u8], StoreError> {
+    buffer.clear();
+    buffer.push(LAYOUT);
+    postcard::to_io(value, &mut *buffer)
+        .map_err(|error| StoreError::Io(format!("a record cannot be encoded: {error}")))?;
+    Ok(buffer)
 }
 
 /// Decodes a value; `place` names it if it is damaged.

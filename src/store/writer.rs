@@ -16,8 +16,8 @@ use super::index::{Entry, Seq};
 use super::lookup::{self, Reader};
 use super::postings::Key;
 use super::record::{
-    ArticleRecord, CollectionNumber, CollectionRecord, IdRecord, IndexRecord, encode, id_key,
-    seq_key, story_key,
+    ArticleRecord, CollectionNumber, CollectionRecord, IdRecord, IndexRecord, encode, encode_into,
+    id_key, seq_key, story_key,
 };
 use super::tables::{COMMIT, NEXT_COLLECTION, ORPHAN, Tables};
 use super::{CollectionSettings, Prepared, StoreError, Submitted};
@@ -79,11 +79,12 @@ struct Group<'s> {
     too_little_room: Option<u64>,
     /// What the batch changes, for reading it back: None means removed.
     ids: HashMap<(CollectionNumber, ArticleId), Option<IdRecord>>,
-    articles: HashMap<(CollectionNumber, Seq), Option<Written>>,
+    articles: HashMap<(CollectionNumber, Seq), Option<Arc<Written>>>,
+    /// For encoding records.
+    buffer: Vec<u8>,
 }
 
 /// An article that the batch holds.
-#[derive(Clone)]
 struct Written {
     article: Arc<ArticleRecord>,
     sketch: Sketch,
@@ -102,6 +103,7 @@ impl<'s> Group<'s> {
             too_little_room: available.filter(|&bytes| bytes < shared.disk_reserve_bytes),
             ids: HashMap::new(),
             articles: HashMap::new(),
+            buffer: Vec::new(),
         }
     }
 
@@ -232,7 +234,8 @@ impl<'s> Group<'s> {
             },
         });
         let id_record = IdRecord { seq, revision, content_hash: prepared.content_hash };
-        let written = Written { article: record, sketch: prepared.sketch, keys: prepared.keys };
+        let (sketch, keys) = (prepared.probe.into_sketch(), prepared.keys);
+        let written = Arc::new(Written { article: record, sketch, keys });
         self.insert(&collection, seq, began, id_record, &written)?;
         Ok(outcome(&written.article, false))
     }
@@ -243,7 +246,7 @@ impl<'s> Group<'s> {
             let index = collection.index.read();
             index.entry(seq).is_some_and(|entry| index.story_members(entry.story).eq([seq]))
         };
-        let article = self.written(collection, seq).ok()??.article;
+        let article = Arc::clone(&self.written(collection, seq).ok()??.article);
         is_alone.then(|| article.analysis.duplicates.story.as_ref().map(|story| story.id))?
     }
 
@@ -253,7 +256,7 @@ impl<'s> Group<'s> {
         seq: Seq,
         story: Seq,
         id_record: IdRecord,
-        written: &Written,
+        written: &Arc<Written>,
     ) -> Result<(), StoreError> {
         let article = &written.article;
         let index_record = IndexRecord {
@@ -264,14 +267,16 @@ impl<'s> Group<'s> {
         };
         let tables = &self.shared.tables;
         let key = seq_key(collection.number, seq);
-        self.batch.insert(&tables.articles, key, encode(&**article)?);
-        self.batch.insert(&tables.index, key, encode(&index_record)?);
+        let buffer = &mut self.buffer;
+        self.batch.insert(&tables.articles, key, encode_into(buffer, &**article)?);
+        self.batch.insert(&tables.index, key, encode_into(buffer, &index_record)?);
         self.batch.insert(&tables.sketches, key, written.sketch.to_bytes());
         let id = &article.article_id;
-        self.batch.insert(&tables.ids, id_key(collection.number, id), encode(&id_record)?);
+        let id_bytes = encode_into(buffer, &id_record)?;
+        self.batch.insert(&tables.ids, id_key(collection.number, id), id_bytes);
 
         self.ids.insert((collection.number, id.clone()), Some(id_record));
-        self.articles.insert((collection.number, seq), Some(written.clone()));
+        self.articles.insert((collection.number, seq), Some(Arc::clone(written)));
         collection.index.write().insert(seq, index_record.entry(), &written.keys);
         Ok(())
     }
@@ -304,7 +309,7 @@ impl<'s> Group<'s> {
         self.articles.insert((collection.number, seq), None);
 
         let keys_of = |member| match self.written(collection, member) {
-            Ok(Some(written)) => written.keys,
+            Ok(Some(written)) => written.keys.clone(),
             Ok(None) => Vec::new(),
             Err(error) => {
                 tracing::error!(%error, "a story's article cannot be read to be filed anew");
@@ -426,7 +431,11 @@ impl<'s> Group<'s> {
     }
 
     /// An article as it will stand after the commit.
-    fn written(&self, collection: &Collection, seq: Seq) -> Result<Option<Written>, StoreError> {
+    fn written(
+        &self,
+        collection: &Collection,
+        seq: Seq,
+    ) -> Result<Option<Arc<Written>>, StoreError> {
         if let Some(written) = self.articles.get(&(collection.number, seq)) {
             return Ok(written.clone());
         }
@@ -437,7 +446,8 @@ impl<'s> Group<'s> {
         ) else {
             return Ok(None);
         };
-        Ok(Some(Written { article: Arc::new(article), sketch, keys: index.keys }))
+        let (article, keys) = (Arc::new(article), index.keys);
+        Ok(Some(Arc::new(Written { article, sketch, keys })))
     }
 }
 

@@ -1,39 +1,34 @@
 //! What two articles have in common, as numbers for the judge.
 
-use hashbrown::HashMap;
-
+use super::shingles::{Shingles, shingles};
+use super::sketch::{SHINGLE_WORDS, Sketch, WordCode};
 use crate::simhash::WORDS_MIN;
-
-use super::sketch::{SHINGLE_WORDS, Sketch, WordCode, shingles};
+use crate::text::Document;
 
 /// A sketch made ready to be compared with many others.
-pub struct Probe<'a> {
-    sketch: &'a Sketch,
-    /// Every distinct shingle and its number.
-    shingle_ids: HashMap<u64, u32>,
-    /// The number of the shingle at every place of the text.
-    ids_by_place: Vec<u32>,
-    /// The first place of every shingle, by its number.
-    places: Vec<u32>,
+#[derive(Debug)]
+pub struct Probe {
+    sketch: Sketch,
+    shingles: Shingles,
 }
 
-impl<'a> Probe<'a> {
-    pub fn new(sketch: &'a Sketch) -> Self {
-        let mut shingle_ids = HashMap::with_capacity(sketch.shingle_count());
-        let mut places = Vec::with_capacity(sketch.shingle_count());
-        let ids_by_place = shingles(sketch.text())
-            .enumerate()
-            .map(|(place, shingle)| {
-                *shingle_ids.entry(shingle).or_insert_with(|| {
-                    places.push(place as u32);
-                    places.len() as u32 - 1
-                })
-            })
-            .collect();
-        Probe { sketch, shingle_ids, ids_by_place, places }
+impl Probe {
+    pub fn new(sketch: Sketch) -> Self {
+        let shingles = Shingles::new(sketch.text());
+        Probe { sketch, shingles }
+    }
+
+    /// The sketch of an article, ready to be compared.
+    pub fn of(document: &Document) -> Self {
+        let (sketch, shingles) = Sketch::with_shingles(document);
+        Probe { sketch, shingles }
     }
 
     pub fn sketch(&self) -> &Sketch {
+        &self.sketch
+    }
+
+    pub fn into_sketch(self) -> Sketch {
         self.sketch
     }
 }
@@ -57,35 +52,35 @@ pub(super) fn align(probe: &Probe, other: &Sketch) -> Option<Alignment> {
         return None;
     }
     // Where the other text has a shingle of the probe for the first time, by its number.
-    let mut other_places: Vec<Option<u32>> = vec![None; probe.places.len()];
+    let mut other_places: Vec<Option<u32>> = vec![None; probe.shingles.distinct_count()];
     let mut other_covered = vec![false; other.text().len()];
     let mut shared_count = 0;
     for (place, shingle) in shingles(other.text()).enumerate() {
-        if let Some(&id) = probe.shingle_ids.get(&shingle) {
-            let first_place = &mut other_places[id as usize];
+        if let Some(number) = probe.shingles.number(shingle) {
+            let first_place = &mut other_places[number];
             shared_count += usize::from(first_place.is_none());
             first_place.get_or_insert(place as u32);
             other_covered[place..place + SHINGLE_WORDS].fill(true);
         }
     }
-    let (a, b) = (probe.places.len(), other.shingle_count().max(shared_count));
+    let (a, b) = (other_places.len(), other.shingle_count().max(shared_count));
     let containment = ratio(shared_count, a.min(b));
     if containment < CONTAINMENT_MIN {
         return None;
     }
     let mut probe_covered = vec![false; probe.sketch.text().len()];
-    for (place, &id) in probe.ids_by_place.iter().enumerate() {
-        if other_places[id as usize].is_some() {
+    for (place, &number) in probe.shingles.numbers.iter().enumerate() {
+        if other_places[usize::from(number)].is_some() {
             probe_covered[place..place + SHINGLE_WORDS].fill(true);
         }
     }
     let jaccard = ratio(shared_count, a + b - shared_count);
     let swaps_of_probe = Swaps::new(&probe_covered, &other_covered, |place| {
-        other_places[probe.ids_by_place[place] as usize]
+        other_places[usize::from(probe.shingles.numbers[place])]
     });
     let swaps_of_other = Swaps::new(&other_covered, &probe_covered, |place| {
         let shingle = shingles(&other.text()[place..place + SHINGLE_WORDS]).next()?;
-        Some(probe.places[*probe.shingle_ids.get(&shingle)? as usize])
+        Some(probe.shingles.first_place(probe.shingles.number(shingle)?))
     });
     let swaps = swaps_of_probe.max(swaps_of_other);
     Some(Alignment { jaccard, containment, probe_covered, other_covered, swaps })
@@ -182,14 +177,14 @@ pub(super) type FeatureVector = [f32; FEATURES.len()];
 pub(super) fn features(probe: &Probe, other: &Sketch, alignment: &Alignment) -> FeatureVector {
     let probe_words = WordSet::new(probe.sketch.text());
     let other_words = WordSet::new(other.text());
-    let probe_side = Side::new(probe.sketch, &alignment.probe_covered, &probe_words, &other_words);
+    let probe_side = Side::new(&probe.sketch, &alignment.probe_covered, &probe_words, &other_words);
     let other_side = Side::new(other, &alignment.other_covered, &other_words, &probe_words);
     let (shorter, longer) = if probe.sketch.length_order() <= other.length_order() {
         (probe_side, other_side)
     } else {
         (other_side, probe_side)
     };
-    let mut titles = Titles::new(probe.sketch, other);
+    let mut titles = Titles::new(&probe.sketch, other);
     if shorter.covered_count >= SPEAKS_FOR_ITSELF_WORDS {
         titles = titles.not_against();
     }
@@ -237,13 +232,15 @@ impl WordSet {
     fn new(words: &[WordCode]) -> Self {
         let mut bits = Box::new([0; 1024]);
         for word in words {
-            bits[word.index() / 64] |= 1 << (word.index() % 64);
+            let code = usize::from(word.bits());
+            bits[code / 64] |= 1 << (code % 64);
         }
         WordSet(bits)
     }
 
     fn contains(&self, word: WordCode) -> bool {
-        self.0[word.index() / 64] >> (word.index() % 64) & 1 == 1
+        let code = usize::from(word.bits());
+        self.0[code / 64] >> (code % 64) & 1 == 1
     }
 
     /// Numbers are the upper half of the codes.

@@ -7,6 +7,7 @@
 mod features;
 mod made;
 mod overlap;
+mod shingles;
 mod sketch;
 #[cfg(test)]
 mod tests;

@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 
-use hashbrown::HashSet;
-
+use super::shingles::Shingles;
 use crate::simhash::WORDS_MIN;
 use crate::text::{Document, Word, WordClass, bigram_hash, pentagram_hash};
 
-/// Words in a shingle. Four 16-bit words fill a machine word, so that a shingle is its own key.
+/// Words in a shingle.
 pub const SHINGLE_WORDS: usize = 4;
 
 /// An article is judged by its first words, up to this many: it bounds the record and the time.
@@ -71,8 +70,8 @@ impl WordCode {
         self.0 & NUMBER_BIT != 0
     }
 
-    pub(super) fn index(self) -> usize {
-        usize::from(self.0)
+    pub(super) fn bits(self) -> u16 {
+        self.0
     }
 }
 
@@ -92,22 +91,30 @@ const HEADER_BYTES: usize = 8 + 4 + 2;
 
 impl Sketch {
     pub fn new(document: &Document) -> Self {
+        Self::with_shingles(document).0
+    }
+
+    pub(super) fn with_shingles(document: &Document) -> (Self, Shingles) {
         let text: Vec<WordCode> =
             judged_text(document).iter().take(TEXT_WORDS_MAX).map(WordCode::new).collect();
-        let shingle_count = shingles(&text).collect::<HashSet<u64>>().len() as u32;
         let title = document.title.iter().take(TITLE_WORDS_MAX).map(WordCode::new).collect();
-        Sketch { content: content_hash(document), shingle_count, title, text }
+        let shingles = Shingles::new(&text);
+        let shingle_count = shingles.distinct_count() as u32;
+        (Sketch { content: content_hash(document), shingle_count, title, text }, shingles)
     }
 
     /// Layout, version 1, all little-endian: content hash (8 bytes), number of distinct shingles
     /// (4), number of title words (2), the title's words and then the text's (2 bytes each).
     pub fn to_bytes(&self) -> Vec<u8> {
-        let words = self.title.iter().chain(&self.text);
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + 2 * (self.title.len() + self.text.len()));
-        bytes.extend(self.content.to_le_bytes());
-        bytes.extend(self.shingle_count.to_le_bytes());
-        bytes.extend((self.title.len() as u16).to_le_bytes());
-        bytes.extend(words.flat_map(|word| word.0.to_le_bytes()));
+        let words_start = HEADER_BYTES;
+        let mut bytes = vec![0; words_start + 2 * (self.title.len() + self.text.len())];
+        bytes[..8].copy_from_slice(&self.content.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.shingle_count.to_le_bytes());
+        bytes[12..words_start].copy_from_slice(&(self.title.len() as u16).to_le_bytes());
+        let places = bytes[words_start..].as_chunks_mut().0;
+        for (place, word) in places.iter_mut().zip(self.title.iter().chain(&self.text)) {
+            *place = word.0.to_le_bytes();
+        }
         bytes
     }
 
@@ -137,7 +144,7 @@ impl Sketch {
 
     /// A sketch of an article that nobody wrote, put together from words of others.
     pub(super) fn of_words(title: Vec<WordCode>, text: Vec<WordCode>) -> Self {
-        let shingle_count = shingles(&text).collect::<HashSet<u64>>().len() as u32;
+        let shingle_count = Shingles::new(&text).distinct_count() as u32;
         let words = title.iter().chain(&text);
         let content = words.fold(0, |hash, word| bigram_hash(hash, word.0.into()));
         Sketch { content, shingle_count, title, text }
@@ -165,11 +172,6 @@ impl Sketch {
     pub(super) fn shingle_count(&self) -> usize {
         self.shingle_count as usize
     }
-}
-
-pub(super) fn shingles(text: &[WordCode]) -> impl Iterator<Item = u64> {
-    text.windows(SHINGLE_WORDS)
-        .map(|words| words.iter().fold(0, |shingle, word| shingle << 16 | u64::from(word.0)))
 }
 
 /// The separator makes words that move between title and body count as a change.

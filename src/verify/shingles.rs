@@ -1,0 +1,108 @@
+//! The shingles of a text, numbered.
+
+use super::sketch::{SHINGLE_WORDS, WordCode};
+
+/// All shingles of a text, in order. Four 16-bit words fill a machine word, so that a shingle is
+/// its own key.
+pub(super) fn shingles(text: &[WordCode]) -> impl Iterator<Item = u64> {
+    text.windows(SHINGLE_WORDS)
+        .map(|words| words.iter().fold(0, |shingle, word| shingle << 16 | u64::from(word.bits())))
+}
+
+/// The distinct shingles of a text, numbered in the order of their first occurrence.
+#[derive(Debug)]
+pub(super) struct Shingles {
+    /// The number of the shingle at every place of the text.
+    pub(super) numbers: Vec<Number>,
+    /// Every distinct shingle and its first place, by number.
+    distinct: Vec<(u64, u32)>,
+    /// Finds the number of a shingle: open addressing with linear probing.
+    slots: Vec<Number>,
+}
+
+/// A text has at most [`super::TEXT_WORDS_MAX`] shingles.
+type Number = u16;
+
+const EMPTY: Number = Number::MAX;
+
+/// So many slots for every shingle: nearly all shingles of another text find theirs empty, and the
+/// processor learns to expect it.
+const SLOTS_PER_SHINGLE: usize = 8;
+
+impl Shingles {
+    /// Numbers the shingles of a text of at most [`super::TEXT_WORDS_MAX`] words.
+    pub(super) fn new(text: &[WordCode]) -> Self {
+        debug_assert!(text.len() < usize::from(EMPTY));
+        let len = (text.len() + 1).saturating_sub(SHINGLE_WORDS);
+        let mut distinct = Vec::with_capacity(len);
+        let mut slots = vec![EMPTY; (SLOTS_PER_SHINGLE * len).next_power_of_two()];
+        let numbers = shingles(text).enumerate().map(|(place, shingle)| {
+            let slot = find(&slots, &distinct, shingle);
+            if slots[slot] == EMPTY {
+                slots[slot] = distinct.len() as Number;
+                distinct.push((shingle, place as u32));
+            }
+            slots[slot]
+        });
+        let numbers = numbers.collect();
+        Shingles { numbers, distinct, slots }
+    }
+
+    pub(super) fn distinct_count(&self) -> usize {
+        self.distinct.len()
+    }
+
+    /// The number of a shingle, if the text has it.
+    #[inline]
+    pub(super) fn number(&self, shingle: u64) -> Option<usize> {
+        let number = self.slots[find(&self.slots, &self.distinct, shingle)];
+        (number != EMPTY).then_some(number.into())
+    }
+
+    /// Where the text has a shingle for the first time.
+    pub(super) fn first_place(&self, number: usize) -> u32 {
+        self.distinct[number].1
+    }
+}
+
+/// The slot that holds the shingle's number, or the empty one where it would be.
+#[inline]
+fn find(slots: &[Number], distinct: &[(u64, u32)], shingle: u64) -> usize {
+    // Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4): a word code is part of a
+    // good hash already, and the multiplication brings all four together in the upper bits.
+    let hash = shingle.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut slot = (hash >> 32) as usize & (slots.len() - 1);
+    while slots[slot] != EMPTY && distinct[usize::from(slots[slot])].0 != shingle {
+        slot = (slot + 1) & (slots.len() - 1);
+    }
+    slot
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::text::Document;
+    use crate::verify::Sketch;
+
+    proptest! {
+        #[test]
+        fn shingles_are_numbered_in_order(body in "([a-c] ){0,200}") {
+            let sketch = Sketch::new(&Document::new("", &body));
+            let found = Shingles::new(sketch.text());
+            let mut distinct: Vec<u64> = Vec::new();
+            for (place, shingle) in shingles(sketch.text()).enumerate() {
+                let number = distinct.iter().position(|&other| other == shingle);
+                prop_assert_eq!(usize::from(found.numbers[place]), number.unwrap_or(distinct.len()));
+                if number.is_none() {
+                    prop_assert_eq!(found.first_place(distinct.len()), place as u32);
+                    distinct.push(shingle);
+                }
+                prop_assert_eq!(found.number(shingle), Some(usize::from(found.numbers[place])));
+            }
+            prop_assert_eq!(found.distinct_count(), distinct.len());
+            prop_assert_eq!(found.number(0x1234_5678_9abc_def0), None);
+        }
+    }
+}
