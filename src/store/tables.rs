@@ -4,7 +4,8 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
+use fjall::config::CompressionPolicy;
+use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
 use serde::{Deserialize, Serialize};
 
 use super::integrity::{self, CutJournal};
@@ -109,11 +110,19 @@ impl Tables {
     }
 
     fn open_database(folder: &Path) -> Result<(Database, Tables), fjall::Error> {
-        let db = Database::builder(folder).max_journaling_size(JOURNALS_BYTES_MAX).open()?;
-        let small = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
+        let db = Database::builder(folder)
+            .max_journaling_size(JOURNALS_BYTES_MAX)
+            .journal_compression(CompressionType::None)
+            .open()?;
+        let small = || {
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(MEMTABLE_BYTES)
+                .data_block_compression_policy(CompressionPolicy::disabled())
+        };
         // Articles are large and seldom read: apart from their keys they are not moved about when
         // the tree is tidied.
-        let separated = Some(KvSeparationOptions::default());
+        let separated = KvSeparationOptions::default().compression(CompressionType::None);
+        let separated = Some(separated);
         let tables = Tables {
             meta: db.keyspace("meta", small)?,
             collections: db.keyspace("collections", small)?,
