@@ -11,8 +11,11 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-/// The caller's name for what a code belongs to.
+/// The caller's name for what a code belongs to, at most [`SLOT_MAX`].
 pub type Slot = u32;
+
+/// The largest slot: three bytes are kept of it.
+pub const SLOT_MAX: Slot = (1 << 24) - 1;
 
 /// A multiset of (code, slot) pairs.
 #[derive(Debug, Default)]
@@ -24,11 +27,11 @@ pub struct HammingIndex {
     len: usize,
 }
 
-/// The distinct codes.
+/// The distinct codes, each with its first slot.
 #[derive(Debug)]
 enum Codes {
     /// Few enough to look at them all.
-    Few(Vec<Posting>),
+    Few(Vec<(u64, Slot)>),
     /// Every code four times, under each of its blocks: in bucket `block * BUCKETS + value`.
     Blocks { buckets: Vec<Vec<Posting>>, len: usize },
 }
@@ -39,16 +42,52 @@ impl Default for Codes {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(Rust, packed(4))]
-struct Posting {
-    code: u64,
-    slot: Slot,
+/// A code and a slot in the bucket of one of the code's blocks: the slot in the upper 24 bits, the
+/// code's other 48 bits below, little-endian.
+#[derive(Debug, Clone, Copy)]
+struct Posting([u8; 9]);
+
+impl Posting {
+    fn new(code: u64, block: u32, slot: Slot) -> Self {
+        let mut bytes = [0; 9];
+        bytes[..6].copy_from_slice(&rest_of(code, block).to_le_bytes()[..6]);
+        bytes[6..].copy_from_slice(&slot.to_le_bytes()[..3]);
+        Posting(bytes)
+    }
+
+    /// The code without the block, as [`rest_of`] makes it.
+    #[inline(always)]
+    fn rest(self) -> u64 {
+        let [a, b, c, d, e, f, g, h, _] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h]) & ((1 << REST_BITS) - 1)
+    }
+
+    fn slot(self) -> Slot {
+        let [.., a, b, c] = self.0;
+        Slot::from_le_bytes([a, b, c, 0])
+    }
+
+    /// The code, in the bucket of a block's value.
+    fn code(self, block: u32, value: usize) -> u64 {
+        let (rest, below) = (self.rest(), bits_below(block));
+        rest & below | (value as u64) << (block * BLOCK_BITS) | (rest & !below) << BLOCK_BITS
+    }
+}
+
+/// A code without one of its blocks: 48 bits.
+fn rest_of(code: u64, block: u32) -> u64 {
+    let below = bits_below(block);
+    code & below | code >> BLOCK_BITS & !below
+}
+
+fn bits_below(block: u32) -> u64 {
+    (1 << (block * BLOCK_BITS)) - 1
 }
 
 const BLOCKS: u32 = 4;
 const BLOCK_BITS: u32 = 16;
 const BUCKETS: usize = 1 << BLOCK_BITS;
+const REST_BITS: u32 = u64::BITS - BLOCK_BITS;
 
 /// The blocks' bookkeeping takes 6 MiB, which a small collection is not worth.
 const FEW_MAX: usize = 8192;
@@ -76,12 +115,53 @@ impl HammingIndex {
         self.len == 0
     }
 
+    /// An index of many codes, as if they had been inserted one after another. It takes a small
+    /// part of the time: every bucket is made in its final size, and is written to in order.
+    pub fn from_codes(codes: impl Iterator<Item = (u64, Slot)> + Clone) -> Self {
+        let mut index = HammingIndex::default();
+        if codes.clone().nth(FEW_MAX).is_none() {
+            codes.for_each(|(code, slot)| index.insert(code, slot));
+            return index;
+        }
+        let mut buckets = vec![Vec::new(); BLOCKS as usize * BUCKETS];
+        let (first_block, other_blocks) = buckets.split_at_mut(BUCKETS);
+        file(first_block, 0, codes.inspect(|(_, slot)| assert!(*slot <= SLOT_MAX)));
+        for (value, bucket) in first_block.iter_mut().enumerate() {
+            index.len += bucket.len();
+            // The sort is stable: of equal codes the first stays the first.
+            bucket.sort_by_key(|posting| posting.rest());
+            bucket.dedup_by(|later, first| {
+                let is_same = later.rest() == first.rest();
+                if is_same {
+                    let others = index.same_code.entry(first.code(0, value)).or_default();
+                    others.push(later.slot());
+                }
+                is_same
+            });
+            bucket.shrink_to_fit();
+        }
+        let distinct = first_block.iter().enumerate().flat_map(|(value, bucket)| {
+            bucket.iter().map(move |posting| (posting.code(0, value), posting.slot()))
+        });
+        let len = distinct.clone().count();
+        for (block, buckets) in (1..BLOCKS).zip(other_blocks.chunks_mut(BUCKETS)) {
+            file(buckets, block, distinct.clone());
+        }
+        index.codes = Codes::Blocks { buckets, len };
+        index
+    }
+
     /// Adds a slot. A slot may be in the index only once.
+    ///
+    /// # Panics
+    ///
+    /// If the slot is larger than [`SLOT_MAX`].
     pub fn insert(&mut self, code: u64, slot: Slot) {
+        assert!(slot <= SLOT_MAX, "slot {slot} is too large");
         self.len += 1;
         match self.codes.first(code) {
             Some(_) => self.same_code.entry(code).or_default().push(slot),
-            None => self.codes.insert(Posting { code, slot }),
+            None => self.codes.insert(code, slot),
         }
     }
 
@@ -133,8 +213,7 @@ impl HammingIndex {
         search: &mut Search,
         mut visit: impl FnMut(Slot, u32) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        self.codes.resume(search, &mut |posting, distance| {
-            let Posting { code, slot } = posting;
+        self.codes.resume(search, &mut |code, slot, distance| {
             visit(slot, distance)?;
             let others = self.same_code.get(&code).into_iter().flatten();
             others.copied().try_for_each(|slot| visit(slot, distance))
@@ -187,59 +266,77 @@ pub(crate) fn remove_tightly<T>(list: &mut Vec<T>, at: usize) {
     }
 }
 
-impl Codes {
-    fn bucket(&self, code: u64) -> &[Posting] {
-        match self {
-            Codes::Few(postings) => postings,
-            Codes::Blocks { buckets, .. } => &buckets[bucket_of(code, 0)],
-        }
+/// Files codes under one of their blocks, in buckets of just the size.
+fn file(
+    buckets: &mut [Vec<Posting>],
+    block: u32,
+    codes: impl Iterator<Item = (u64, Slot)> + Clone,
+) {
+    let mut lens = vec![0; BUCKETS];
+    codes.clone().for_each(|(code, _)| lens[block_value(code, block)] += 1);
+    for (bucket, len) in buckets.iter_mut().zip(lens) {
+        bucket.reserve_exact(len);
     }
+    codes.for_each(|(code, slot)| {
+        buckets[block_value(code, block)].push(Posting::new(code, block, slot));
+    });
+}
 
+impl Codes {
     fn first(&self, code: u64) -> Option<Slot> {
-        self.bucket(code).iter().find(|posting| posting.code == code).map(|posting| posting.slot)
+        match self {
+            Codes::Few(codes) => {
+                codes.iter().find(|&&(other, _)| other == code).map(|&(_, slot)| slot)
+            }
+            Codes::Blocks { buckets, .. } => {
+                let bucket = &buckets[bucket_of(code, 0)];
+                find(bucket, rest_of(code, 0)).map(|at| bucket[at].slot())
+            }
+        }
     }
 
     fn set_first(&mut self, code: u64, first: Slot) {
-        self.change_lists(code, |list| {
-            list.iter_mut()
-                .filter(|posting| posting.code == code)
-                .for_each(|posting| posting.slot = first);
-        });
+        match self {
+            Codes::Few(codes) => {
+                let same = codes.iter_mut().filter(|(other, _)| *other == code);
+                same.for_each(|(_, slot)| *slot = first);
+            }
+            Codes::Blocks { buckets, .. } => {
+                change_buckets(buckets, code, |bucket, block, at| {
+                    bucket[at] = Posting::new(code, block, first);
+                });
+            }
+        }
     }
 
-    fn insert(&mut self, posting: Posting) {
-        if let Codes::Few(postings) = self
-            && postings.len() == FEW_MAX
+    fn insert(&mut self, code: u64, slot: Slot) {
+        if let Codes::Few(codes) = self
+            && codes.len() == FEW_MAX
         {
-            let few = std::mem::take(postings);
+            let few = std::mem::take(codes);
             let buckets = vec![Vec::new(); BLOCKS as usize * BUCKETS];
             *self = Codes::Blocks { buckets, len: 0 };
-            few.into_iter().for_each(|posting| self.insert(posting));
+            few.into_iter().for_each(|(code, slot)| self.insert(code, slot));
         }
-        self.change_lists(posting.code, |list| push_tightly(list, posting));
-        if let Codes::Blocks { len, .. } = self {
-            *len += 1;
-        }
-    }
-
-    /// Removes the posting of a code that has one.
-    fn remove(&mut self, code: u64) {
-        self.change_lists(code, |list| {
-            if let Some(at) = list.iter().position(|posting| posting.code == code) {
-                remove_tightly(list, at);
-            }
-        });
-        if let Codes::Blocks { len, .. } = self {
-            *len -= 1;
-        }
-    }
-
-    /// Applies a change to every list that a code's posting belongs in.
-    fn change_lists(&mut self, code: u64, mut change: impl FnMut(&mut Vec<Posting>)) {
         match self {
-            Codes::Few(postings) => change(postings),
-            Codes::Blocks { buckets, .. } => {
-                (0..BLOCKS).for_each(|block| change(&mut buckets[bucket_of(code, block)]));
+            Codes::Few(codes) => codes.push((code, slot)),
+            Codes::Blocks { buckets, len } => {
+                for block in 0..BLOCKS {
+                    let bucket = &mut buckets[bucket_of(code, block)];
+                    push_tightly(bucket, Posting::new(code, block, slot));
+                }
+                *len += 1;
+            }
+        }
+    }
+
+    /// Removes a code that is there.
+    fn remove(&mut self, code: u64) {
+        match self {
+            Codes::Few(codes) => codes.retain(|&(other, _)| other != code),
+            Codes::Blocks { buckets, len } => {
+                change_buckets(buckets, code, |bucket, _, at| remove_tightly(bucket, at));
+                *len -= 1;
             }
         }
     }
@@ -247,17 +344,19 @@ impl Codes {
     fn resume(
         &self,
         search: &mut Search,
-        visit: &mut impl FnMut(Posting, u32) -> ControlFlow<()>,
+        visit: &mut impl FnMut(u64, Slot, u32) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let (code, radius) = (search.code, search.radius);
-        let mut check = |posting: Posting| {
-            let distance = (posting.code ^ code).count_ones();
-            if distance <= radius { visit(posting, distance) } else { ControlFlow::Continue(()) }
-        };
         let (buckets, len) = match self {
-            Codes::Few(postings) => {
+            Codes::Few(codes) => {
                 search.todo = Todo::Nothing;
-                return postings.iter().copied().try_for_each(check);
+                return codes.iter().try_for_each(|&(other, slot)| {
+                    let distance = (other ^ code).count_ones();
+                    if distance > radius {
+                        return ControlFlow::Continue(());
+                    }
+                    visit(other, slot, distance)
+                });
             }
             Codes::Blocks { buckets, len } => (buckets, *len),
         };
@@ -270,23 +369,65 @@ impl Codes {
             Todo::Buckets(from) => {
                 let end = from + BUCKETS / SCAN_PARTS;
                 search.todo = if end < BUCKETS { Todo::Buckets(end) } else { Todo::Nothing };
-                buckets[from..end].iter().flatten().copied().try_for_each(check)
+                (from..end).try_for_each(|value| {
+                    visit_bucket(&buckets[value], code, radius, 0, value, &mut *visit)
+                })
             }
             Todo::Blocks(block) => {
                 search.todo =
                     if block + 1 < BLOCKS { Todo::Blocks(block + 1) } else { Todo::Nothing };
-                probe(buckets, code, radius, block, |posting| {
+                probe(buckets, code, radius, block, |other, slot, distance| {
                     // What an earlier block's probes have met is not to be visited again.
-                    let differs = posting.code ^ code;
+                    let differs = other ^ code;
                     let met = (0..block).any(|earlier| {
                         let distance = block_value(differs, earlier).count_ones();
                         probe_radius(radius, earlier).is_some_and(|reach| distance <= reach)
                     });
-                    if met { ControlFlow::Continue(()) } else { check(posting) }
+                    if met { ControlFlow::Continue(()) } else { visit(other, slot, distance) }
                 })
             }
         }
     }
+}
+
+/// Where in a bucket the code is of which this is the rest.
+fn find(bucket: &[Posting], rest: u64) -> Option<usize> {
+    bucket.iter().position(|posting| posting.rest() == rest)
+}
+
+/// Applies a change to each of the four buckets that hold a code, at its place there.
+fn change_buckets(
+    buckets: &mut [Vec<Posting>],
+    code: u64,
+    mut change: impl FnMut(&mut Vec<Posting>, u32, usize),
+) {
+    for block in 0..BLOCKS {
+        let bucket = &mut buckets[bucket_of(code, block)];
+        if let Some(at) = find(bucket, rest_of(code, block)) {
+            change(bucket, block, at);
+        }
+    }
+}
+
+/// Visits the codes within the radius in the bucket of a block's value.
+#[inline]
+fn visit_bucket(
+    bucket: &[Posting],
+    code: u64,
+    radius: u32,
+    block: u32,
+    value: usize,
+    mut visit: impl FnMut(u64, Slot, u32) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    let rest = rest_of(code, block);
+    let flipped = (block_value(code, block) ^ value).count_ones();
+    for posting in bucket {
+        let distance = flipped + (posting.rest() ^ rest).count_ones();
+        if distance <= radius {
+            visit(posting.code(block, value), posting.slot(), distance)?;
+        }
+    }
+    ControlFlow::Continue(())
 }
 
 /// How far from the query's own value a block's buckets have to be read.
@@ -295,19 +436,22 @@ fn probe_radius(radius: u32, block: u32) -> Option<u32> {
     if block <= s { Some(q) } else { q.checked_sub(1) }
 }
 
-/// Visits the buckets of a block at most its probe radius away from the query's.
+/// Visits the codes within the radius in the buckets of a block that are at most its probe radius
+/// away from the query's.
 fn probe(
     buckets: &[Vec<Posting>],
     code: u64,
     radius: u32,
     block: u32,
-    mut visit: impl FnMut(Posting) -> ControlFlow<()>,
+    mut visit: impl FnMut(u64, Slot, u32) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     let Some(reach) = probe_radius(radius, block) else { return ControlFlow::Continue(()) };
-    let home = bucket_of(code, block);
+    let buckets = &buckets[block as usize * BUCKETS..][..BUCKETS];
+    let home = block_value(code, block);
     for flipped_bits in 0..=reach.min(BLOCK_BITS) {
         for flips in words_with_bits(flipped_bits) {
-            buckets[home ^ flips].iter().copied().try_for_each(&mut visit)?;
+            let value = home ^ flips;
+            visit_bucket(&buckets[value], code, radius, block, value, &mut visit)?;
         }
     }
     ControlFlow::Continue(())
@@ -414,6 +558,7 @@ mod tests {
         let mut state = 1;
         let mut codes = BTreeSet::new();
         let mut index = HammingIndex::default();
+        let mut all = Vec::new();
         for slot in 0..3 * FEW_MAX as u32 / 2 {
             let code = match slot % 4 {
                 0 | 1 => splitmix(&mut state),
@@ -422,21 +567,41 @@ mod tests {
             };
             index.insert(code, slot);
             codes.insert((slot, code));
+            all.push((code, slot));
         }
+        let mut at_once = HammingIndex::from_codes(all.into_iter());
         for (slot, code) in codes.clone().into_iter().filter(|(slot, _)| slot % 5 == 0) {
             assert!(index.remove(code, slot));
+            assert!(at_once.remove(code, slot));
             codes.remove(&(slot, code));
         }
         assert_eq!(index.len(), codes.len());
+        assert_eq!(at_once.len(), codes.len());
         for radius in 0..=64 {
             let query = flip_bits(codes.iter().nth(radius as usize).unwrap().1, radius, &mut state);
             for query in [query, splitmix(&mut state), 0x1234_5678_9abc_0000, 3] {
-                assert_eq!(
-                    found(&index, query, radius),
-                    linear_scan(&codes, query, radius),
-                    "radius {radius}, query {query:#x}"
-                );
+                let expected = linear_scan(&codes, query, radius);
+                for index in [&index, &at_once] {
+                    let found = found(index, query, radius);
+                    assert_eq!(found, expected, "radius {radius}, query {query:#x}");
+                }
             }
+        }
+    }
+
+    #[test]
+    fn slots_of_one_code_are_visited_in_order_however_the_index_was_made() {
+        let codes = |slot: Slot| u64::from(slot) % 5000 << 40;
+        let all = (0..20_000).map(|slot| (codes(slot), slot));
+        let mut one_by_one = HammingIndex::default();
+        all.clone().for_each(|(code, slot)| one_by_one.insert(code, slot));
+        for index in [one_by_one, HammingIndex::from_codes(all)] {
+            let mut slots = Vec::new();
+            let _ = index.search(codes(7), 0, |slot, _| {
+                slots.push(slot);
+                ControlFlow::Continue(())
+            });
+            assert_eq!(slots, [7, 5007, 10_007, 15_007]);
         }
     }
 
@@ -448,11 +613,11 @@ mod tests {
         for distance in 0..=64 {
             let code = splitmix(&mut state);
             let query = flip_bits(code, distance, &mut state);
-            index.insert(code, u32::MAX);
-            let is_found = |radius| found(&index, query, radius).contains(&(u32::MAX, distance));
+            index.insert(code, SLOT_MAX);
+            let is_found = |radius| found(&index, query, radius).contains(&(SLOT_MAX, distance));
             assert!(is_found(distance), "distance {distance}");
             assert!(distance == 0 || !is_found(distance - 1), "distance {distance}");
-            index.remove(code, u32::MAX);
+            index.remove(code, SLOT_MAX);
         }
     }
 

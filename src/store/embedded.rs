@@ -438,11 +438,10 @@ impl Shared {
             let (sender, chunks) = std::sync::mpsc::sync_channel(LOAD_CHUNKS_MAX);
             let reader = scope.spawn(move || self.read_index(collection, &sender));
             for chunk in chunks {
-                let entries = chunk.iter();
-                index.insert_all(
-                    entries.map(|(seq, record)| (*seq, record.entry(), &record.keys[..])),
-                );
-                last = chunk.last().map_or(last, |(seq, _)| *seq);
+                for (seq, record) in &chunk {
+                    index.append(*seq, record.entry(), &record.keys);
+                    last = *seq;
+                }
                 if told.elapsed() >= PROGRESS_PERIOD {
                     told = Instant::now();
                     let articles = index.article_count();
@@ -451,6 +450,7 @@ impl Shared {
             }
             reader.join().map_err(|_| StoreError::Damaged("reading it panicked".to_owned()))?
         })?;
+        index.settle();
         collection.next_seq.store(last + 1, Ordering::Relaxed);
         let (articles, elapsed) = (index.article_count(), started.elapsed());
         tracing::info!(collection = %collection.name, articles, ?elapsed, "index built");

@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 
 use super::postings::{Key, PostingLists};
 use crate::article::Timestamp;
-use crate::hamming::{HammingIndex, Search, Slot};
+use crate::hamming::{HammingIndex, SLOT_MAX, Search, Slot};
 use crate::simhash::hamming_distance;
 
 /// The number of a submission within its collection, ascending from 1. A restart counts on from the
@@ -21,9 +21,9 @@ const HAMMING_VISITS_MAX: usize = 256;
 /// After a removal so many articles of the story are read at most, to be posted in its stead.
 const STAND_INS_MAX: usize = 64;
 
-/// Submissions of one segment of the index. A slot in a segment has 32 bits, which the submissions
-/// of a few weeks would use up; and every look-up visits every segment, so there should be few.
-const SEGMENT_SLOTS_MAX: Seq = 1 << 24;
+/// Submissions of one segment of the index, as many as there are slots. Every look-up visits every
+/// segment, so there should be few.
+const SEGMENT_SLOTS_MAX: Seq = SLOT_MAX as Seq + 1;
 
 /// What the index knows about one article.
 #[derive(Debug, Clone, Copy)]
@@ -141,37 +141,32 @@ impl Index {
     /// Adds an article. Submissions come in ascending order, gaps allowed.
     pub fn insert(&mut self, seq: Seq, entry: Entry, keys: &[Key]) {
         self.insert_entry(seq, entry);
-        self.post(seq, entry, keys);
+        let Some(segment) = self.segments.last_mut() else { return };
+        let slot = (seq - segment.first) as Slot;
+        if let Some(fingerprint) = entry.fingerprint {
+            segment.fingerprints.insert(fingerprint, slot);
+        }
+        segment.post(slot, entry.story, keys);
     }
 
-    /// Adds many articles, as if one after another.
-    pub fn insert_all<'k>(
-        &mut self,
-        articles: impl Iterator<Item = (Seq, Entry, &'k [Key])> + Clone,
-    ) {
-        for (seq, entry, _) in articles.clone() {
-            self.insert_entry(seq, entry);
-        }
-        // What began its story needs no look at what of the story is posted already.
-        let mut postings: Vec<Vec<(Key, Slot)>> = vec![Vec::new(); self.segments.len()];
-        for (seq, entry, keys) in articles.clone() {
-            if entry.story == seq
-                && let Some((segment, slot)) = self.locate(seq)
-            {
-                postings[segment].extend(keys.iter().map(|&key| (key, slot)));
-            }
-        }
-        for (segment, postings) in self.segments.iter_mut().zip(postings) {
-            segment.postings.insert_all(&postings);
-        }
-        for (seq, entry, keys) in articles.filter(|(seq, entry, _)| entry.story != *seq) {
-            self.post(seq, entry, keys);
-        }
+    /// Adds an article that cannot be found until [`Self::settle`] is called. Many articles are
+    /// added so in a small part of the time.
+    pub fn append(&mut self, seq: Seq, entry: Entry, keys: &[Key]) {
+        self.insert_entry(seq, entry);
+        let Some(segment) = self.segments.last_mut() else { return };
+        let slot = (seq - segment.first) as Slot;
+        keys.iter().for_each(|&key| segment.postings.append(key, slot));
     }
 
-    fn post(&mut self, seq: Seq, entry: Entry, keys: &[Key]) {
-        if let Some((segment, slot)) = self.locate(seq) {
-            self.segments[segment].post(slot, entry.story, keys);
+    /// Makes of an index that was appended to what inserting would have made.
+    pub fn settle(&mut self) {
+        for segment in &mut self.segments {
+            let Segment { entries, fingerprints, postings, .. } = segment;
+            let codes = (0..entries.len() as Slot)
+                .filter_map(|slot| Some((entries.get(slot)?.fingerprint?, slot)));
+            *fingerprints = HammingIndex::from_codes(codes);
+            let story = |slot| entries.get(slot).map(|entry| entry.story);
+            postings.settle(|earlier, slot| story(earlier) == story(slot));
         }
     }
 
@@ -185,9 +180,6 @@ impl Index {
         debug_assert!(seq >= segment.end(), "submissions come in order");
         segment.entries.put(slot, entry);
         segment.len += 1;
-        if let Some(fingerprint) = entry.fingerprint {
-            segment.fingerprints.insert(fingerprint, slot);
-        }
         self.len += 1;
         if entry.story != seq {
             let began = self.entry(entry.story).map(|_| entry.story);

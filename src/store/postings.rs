@@ -1,6 +1,6 @@
 //! Posting lists: which slots a sampled shingle was seen in.
 
-use crate::hamming::{Slot, push_tightly, remove_tightly};
+use crate::hamming::{SLOT_MAX, Slot, push_tightly, remove_tightly};
 
 /// A shingle's sampled hash.
 pub type Key = u32;
@@ -10,9 +10,13 @@ pub type Key = u32;
 pub const LIST_LEN_MAX: usize = 32;
 
 /// Postings a bucket holds on average when the next one is split.
-const BUCKET_LEN: usize = 24;
+const BUCKET_LEN: usize = 32;
 
-/// Posting lists, eight bytes a posting, in buckets addressed by the last bits of the key. There
+/// The fewest buckets there are. The bits of a key that they tell are not kept in the postings.
+const BUCKETS_MIN: usize = 1 << BUCKETS_MIN_LOG2;
+const BUCKETS_MIN_LOG2: u32 = 8;
+
+/// Posting lists, six bytes a posting, in buckets addressed by the last bits of the key. There
 /// is one more bucket whenever the postings have become too many for those there are (Litwin,
 /// "Linear Hashing: A New Tool for File and Table Addressing", VLDB 1980): no insertion ever waits
 /// for a whole table to be moved, and no table is half empty.
@@ -22,15 +26,46 @@ pub struct PostingLists {
     len: usize,
 }
 
+/// The first 24 bits of a key, which with those that the bucket tells are all of it, and a slot of
+/// 24 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Posting {
-    key: Key,
-    slot: Slot,
+struct Posting([u8; 6]);
+
+const SLOT_BITS: u32 = Slot::BITS - SLOT_MAX.leading_zeros();
+
+impl Posting {
+    fn new(key: Key, slot: Slot) -> Self {
+        Self::from_bits(u64::from(key >> BUCKETS_MIN_LOG2) << SLOT_BITS | u64::from(slot))
+    }
+
+    fn from_bits(bits: u64) -> Self {
+        let [a, b, c, d, e, f, ..] = bits.to_le_bytes();
+        Posting([a, b, c, d, e, f])
+    }
+
+    fn bits(self) -> u64 {
+        let [a, b, c, d, e, f] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+    }
+
+    fn slot(self) -> Slot {
+        self.bits() as Slot & SLOT_MAX
+    }
+
+    /// The key, in a bucket of this number.
+    fn key(self, bucket: usize) -> Key {
+        let known = bucket & (BUCKETS_MIN - 1);
+        ((self.bits() >> SLOT_BITS) as Key) << BUCKETS_MIN_LOG2 | known as Key
+    }
+
+    fn has_key_of(self, other: Posting) -> bool {
+        (self.bits() ^ other.bits()) >> SLOT_BITS == 0
+    }
 }
 
 impl Default for PostingLists {
     fn default() -> Self {
-        PostingLists { buckets: vec![Vec::new()], len: 0 }
+        PostingLists { buckets: vec![Vec::new(); BUCKETS_MIN], len: 0 }
     }
 }
 
@@ -44,52 +79,63 @@ impl PostingLists {
             }
             len += 1;
         }
-        if len >= LIST_LEN_MAX {
-            return;
-        }
-        let bucket = self.bucket(key);
-        push_tightly(&mut self.buckets[bucket], Posting { key, slot });
-        self.len += 1;
-        if self.len > self.buckets.len() * BUCKET_LEN {
-            self.split();
+        if len < LIST_LEN_MAX {
+            self.append(key, slot);
+            if self.len > self.buckets.len() * BUCKET_LEN {
+                self.split();
+            }
         }
     }
 
-    /// Adds many slots at once, neighbouring buckets together: many times faster than in the order
-    /// they come in, where each has to wait for memory.
-    pub fn insert_all(&mut self, postings: &[(Key, Slot)]) {
-        // As in the last pass of a radix sort: a group's buckets fit into the processor's cache.
-        const GROUPS: usize = 2048;
-        let buckets = self.buckets.len();
-        let group = |key: Key| self.bucket(key) * GROUPS / buckets;
-        let mut places = [0; GROUPS + 1];
-        postings.iter().for_each(|&(key, _)| places[group(key) + 1] += 1);
-        (0..GROUPS).for_each(|group| places[group + 1] += places[group]);
-        let mut grouped = vec![(0, 0); postings.len()];
-        for &(key, slot) in postings {
-            let place = &mut places[group(key)];
-            grouped[*place] = (key, slot);
-            *place += 1;
-        }
-        for (key, slot) in grouped {
-            self.insert(key, slot, |_| false);
+    /// Adds a slot under a key without a look at what is there: [`Self::settle`] is to follow.
+    pub fn append(&mut self, key: Key, slot: Slot) {
+        debug_assert!(slot <= SLOT_MAX);
+        let bucket = self.bucket(key);
+        push_tightly(&mut self.buckets[bucket], Posting::new(key, slot));
+        self.len += 1;
+    }
+
+    /// Makes of what was appended what inserting it in the order of the slots would have made.
+    /// `stands_for` tells whether a slot is not needed under a key where an earlier one is.
+    ///
+    /// Appending to few buckets and then cutting each of them up at once is many times faster than
+    /// inserting, where every posting has to wait for memory.
+    pub fn settle(&mut self, stands_for: impl Fn(Slot, Slot) -> bool) {
+        let few = std::mem::take(&mut self.buckets);
+        self.buckets.resize_with(BUCKETS_MIN.max(self.len / BUCKET_LEN), Vec::new);
+        self.len = 0;
+        let mut parts: Vec<Vec<u64>> = vec![Vec::new(); self.buckets.len().div_ceil(BUCKETS_MIN)];
+        for (number, bucket) in few.into_iter().enumerate() {
+            // All buckets that postings of this one go to have its number as their last bits.
+            for posting in bucket {
+                let part = self.bucket(posting.key(number)) / BUCKETS_MIN;
+                parts[part].push(posting.bits());
+            }
+            for (part, postings) in parts.iter_mut().enumerate() {
+                let kept = settled(postings, &stands_for);
+                postings.clear();
+                if !kept.is_empty() {
+                    self.len += kept.len();
+                    self.buckets[part * BUCKETS_MIN + number] = kept;
+                }
+            }
         }
     }
 
     /// Reads a little of what will be needed of these keys' buckets. Done at once, the processor
     /// waits for memory once; done bucket by bucket, it would wait for each in turn.
     pub fn touch(&self, keys: &[Key]) {
-        const POSTINGS_PER_CACHE_LINE: usize = 8;
+        const POSTINGS_PER_CACHE_LINE: usize = 64 / size_of::<Posting>();
         let buckets = keys.iter().map(|&key| &self.buckets[self.bucket(key)]);
         let touched = buckets.flat_map(|bucket| bucket.iter().step_by(POSTINGS_PER_CACHE_LINE));
-        std::hint::black_box(touched.fold(0, |all, posting| all ^ posting.slot));
+        std::hint::black_box(touched.fold(0, |all, posting| all ^ posting.0[0]));
     }
 
     /// Removes a posting; tells whether it was there.
     pub fn remove(&mut self, key: Key, slot: Slot) -> bool {
         let bucket = self.bucket(key);
         let bucket = &mut self.buckets[bucket];
-        let place = bucket.iter().position(|&posting| posting == Posting { key, slot });
+        let place = bucket.iter().position(|&posting| posting == Posting::new(key, slot));
         if let Some(place) = place {
             remove_tightly(bucket, place);
             self.len -= 1;
@@ -103,8 +149,9 @@ impl PostingLists {
     }
 
     fn list(&self, key: Key) -> impl Iterator<Item = Slot> {
+        let wanted = Posting::new(key, 0);
         let bucket = self.buckets[self.bucket(key)].iter();
-        bucket.filter(move |posting| posting.key == key).map(|posting| posting.slot)
+        bucket.filter(move |posting| posting.has_key_of(wanted)).map(|posting| posting.slot())
     }
 
     /// The bucket of a key: its number is the last bits of the key, as many as all buckets' numbers
@@ -121,13 +168,34 @@ impl PostingLists {
         let stand_in = added - (1 << added.ilog2());
         self.buckets.push(Vec::new());
         let mut postings = std::mem::take(&mut self.buckets[stand_in]);
-        let is_moved = |posting: &mut Posting| self.bucket(posting.key) == added;
+        let is_moved = |posting: &mut Posting| self.bucket(posting.key(stand_in)) == added;
         let mut moved: Vec<Posting> = postings.extract_if(.., is_moved).collect();
         moved.shrink_to_fit();
         postings.shrink_to_fit();
         self.buckets[stand_in] = postings;
         self.buckets[added] = moved;
     }
+}
+
+/// What is left of a bucket's postings where equal keys have been looked at.
+fn settled(postings: &mut [u64], stands_for: impl Fn(Slot, Slot) -> bool) -> Vec<Posting> {
+    postings.sort_unstable();
+    let mut kept: Vec<Posting> = Vec::with_capacity(postings.len());
+    // Where the list of the key at hand begins.
+    let mut first = 0;
+    for &bits in postings.iter() {
+        let posting = Posting::from_bits(bits);
+        if kept.get(first).is_some_and(|other| !other.has_key_of(posting)) {
+            first = kept.len();
+        }
+        let list = &kept[first..];
+        let is_needed = !list.iter().any(|kept| stands_for(kept.slot(), posting.slot()));
+        if is_needed && list.len() < LIST_LEN_MAX {
+            kept.push(posting);
+        }
+    }
+    kept.shrink_to_fit();
+    kept
 }
 
 #[cfg(test)]
@@ -162,13 +230,7 @@ mod tests {
                 assert!(lists.get(key(known)).unwrap().any(|slot| slot == known), "{number}");
             }
         }
-        assert!(lists.buckets.len() > 800);
-        let mut together = PostingLists::default();
-        let all: Vec<(Key, Slot)> = (0..20_000).map(|number| (key(number), number)).collect();
-        all.chunks(7000).for_each(|chunk| together.insert_all(chunk));
-        for number in 0..20_000 {
-            assert!(together.get(key(number)).unwrap().any(|slot| slot == number));
-        }
+        assert!(lists.buckets.len() > 2 * BUCKETS_MIN);
         let longest = lists.buckets.iter().map(Vec::len).max().unwrap();
         assert!(longest < 3 * BUCKET_LEN, "{longest}");
         for number in 0..20_000 {
@@ -179,5 +241,32 @@ mod tests {
         }
         assert!((0..20_000).all(|number| lists.remove(key(number), number)));
         assert_eq!(lists.len, 0);
+    }
+
+    /// Under a key in every three there are more slots than a list may have, and every other slot
+    /// stands for the one after it.
+    #[test]
+    fn settling_equals_inserting() {
+        let keys = |slot: u32| [slot.wrapping_mul(0x9e37_79b9), slot / 100, slot % 7, slot / 2];
+        let stands_for = |earlier: Slot, slot: Slot| earlier + 1 == slot && slot % 2 == 1;
+        let (mut inserted, mut settled) = (PostingLists::default(), PostingLists::default());
+        for slot in 0..30_000 {
+            for key in keys(slot) {
+                inserted.insert(key, slot, |earlier| stands_for(earlier, slot));
+                settled.append(key, slot);
+            }
+        }
+        settled.settle(stands_for);
+        assert_eq!(settled.len, inserted.len);
+        for key in (0..30_000).flat_map(keys) {
+            let list = |lists: &PostingLists| {
+                let mut slots: Vec<Slot> = lists.list(key).collect();
+                slots.sort_unstable();
+                slots
+            };
+            assert_eq!(list(&settled), list(&inserted), "{key}");
+        }
+        settled.insert(1 << 31, 7, |_| false);
+        assert!(settled.list(1 << 31).eq([7]));
     }
 }
