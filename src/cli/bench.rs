@@ -27,7 +27,7 @@ use load::{Call, Figures, Load};
 ///
 /// Starts a server of its own on an empty data folder, or takes the one at --addr, which will
 /// remember every article it is sent. Articles are invented, most of them new, some of them copies
-/// of earlier ones.
+/// of earlier ones, some of them one notice with other figures.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     /// Measure the server at this address rather than one of our own
@@ -240,4 +240,39 @@ fn write_figures(
         "{name:<14} {in_flight:>9} {articles_per_second:>11.0} {p50:>8.2} {p90:>8.2} {p99:>8.2} \
          {p999:>8.2} {max:>8.2} {errors:>7}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use newsprint::article::Article;
+    use newsprint::engine::Serving;
+    use newsprint::text::Document;
+
+    use super::articles::Articles;
+
+    #[test]
+    fn articles_are_of_the_asked_size_and_always_the_same() {
+        for bytes in [800, 3400] {
+            let articles = Articles::new(bytes);
+            let mean = articles.mean_bytes() as f64 / bytes as f64;
+            assert!((0.9..1.1).contains(&mean), "{mean}");
+            assert_eq!(articles.get(7), Articles::new(bytes).get(7));
+            assert_ne!(articles.get(7).body, articles.get(8).body);
+        }
+    }
+
+    #[test]
+    fn articles_are_like_english_to_those_who_read_them() {
+        let articles = Articles::new(3400);
+        let serving = Serving::built_in().unwrap();
+        let (mut bytes, mut beyond_ascii) = (0, 0);
+        for number in 0..50 {
+            let Article { title, body, .. } = articles.get(number);
+            let classification = serving.topics.classify(&Document::new(&title, &body));
+            assert!((0.8..0.98).contains(&classification.known_share), "{classification:?}");
+            bytes += body.len();
+            beyond_ascii += body.bytes().filter(|byte| !byte.is_ascii()).count();
+        }
+        assert!((70..140).contains(&(bytes / beyond_ascii)), "{beyond_ascii} of {bytes}");
+    }
 }

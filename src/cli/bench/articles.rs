@@ -1,17 +1,25 @@
-//! Invented articles of real size: the same ones every time, made in microseconds, so that making
-//! them is no part of what is measured.
+//! Invented articles: the same ones every time, made in microseconds, so that making them is no
+//! part of what is measured. `newsprint bench`, `benches/` and `peers/` all take theirs from here.
+//!
+//! What they have of real ones is what decides the speed of what reads them: how often words occur,
+//! how many of them the topics know, and typography. They make no sense.
 
-use newsprint::api::pb;
+use std::fmt::Write;
 
-/// Distinct words. Frequent ones are short, and frequencies fall as those of English do.
-const WORDS: usize = 60_000;
+use newsprint::article::Article;
 
-const SYLLABLES: [&str; 20] = [
+/// The words of `models/topics-written.jsonl`, most frequent first.
+const COMMON_WORDS: &str = include_str!("words.txt");
+
+/// Names and rare words are four of these each.
+const SYLLABLES: [&str; 16] = [
     "ta", "ren", "so", "mi", "lor", "ve", "da", "kin", "pe", "ul", "gra", "no", "est", "fi", "bar",
-    "ow", "che", "in", "hal", "ty",
+    "ow",
 ];
 
-/// What every article may say, so that some of the topics' words are there too.
+const ACRONYMS: [&str; 4] = ["U.S.", "EU", "NATO", "G20"];
+
+/// What many articles say in the same words.
 const PHRASES: [&str; 6] = [
     "the minister told parliament that the vote would be held next week",
     "exporters said the new tariffs would raise the price of steel",
@@ -21,12 +29,28 @@ const PHRASES: [&str; 6] = [
     "a court in the capital will hear the case before the summer",
 ];
 
+const NOTICE: &str = "The board of the company declared a regular quarterly dividend on its common \
+stock today, payable to shareholders of record at the close of business. It said the payment \
+reflects its confidence in the coming year and thanked employees for their work. The company \
+makes parts for ships and employs people at several plants along the coast.";
+
+/// Of a hundred articles so many are copies as another outlet brings them, with its own headline,
+/// the end cut off and some words replaced; so many are copies word for word; and so many are a
+/// notice in which only a name and figures change.
+const EDITED_COPIES: u64 = 10;
+const EXACT_COPIES: u64 = 2;
+const NOTICES: u64 = 1;
+
+const TITLE_WORDS: u64 = 8;
+
+/// A sample that is measured.
+const SAMPLE: u64 = 1000;
+
 /// Articles by number.
 #[derive(Debug)]
 pub struct Articles {
-    words: Vec<String>,
-    /// Places in `words`, each as often as the word is frequent.
-    drawn: Vec<u16>,
+    /// Common words, each about as often as English has the word of its rank.
+    common: Vec<&'static str>,
     words_mean: u64,
     mean_bytes: usize,
 }
@@ -34,12 +58,15 @@ pub struct Articles {
 impl Articles {
     /// Articles of so many bytes on average, half to one and a half times that each.
     pub fn new(bytes_mean: usize) -> Self {
-        let words = (0..WORDS).map(word).collect();
+        let words: Vec<&str> = COMMON_WORDS.split_whitespace().collect();
         let draws = 1 << 16;
-        let rank = |draw| (WORDS as f64).powf(f64::from(draw) / f64::from(draws)) as u16;
-        let drawn = (0..draws).map(rank).collect();
+        // Zipf's law in Mandelbrot's form: the word of rank r has a share as 1 / (r + FLATTENING).
+        const FLATTENING: f64 = 3.0;
+        let ratio = 1.0 + words.len() as f64 / FLATTENING;
+        let rank = |draw| FLATTENING * (ratio.powf(f64::from(draw) / f64::from(draws)) - 1.0);
+        let common = (0..draws).map(|draw| words[rank(draw) as usize]).collect();
         let words_mean = bytes_mean as u64 / 6;
-        let mut articles = Articles { words, drawn, words_mean, mean_bytes: 0 };
+        let mut articles = Articles { common, words_mean, mean_bytes: 0 };
         articles.words_mean = words_mean * bytes_mean as u64 / articles.measure() as u64;
         articles.mean_bytes = articles.measure();
         articles
@@ -47,7 +74,6 @@ impl Articles {
 
     /// The mean length of some articles.
     fn measure(&self) -> usize {
-        const SAMPLE: u64 = 1000;
         let bytes = (0..SAMPLE).map(|number| self.get(number).body.len());
         bytes.sum::<usize>() / SAMPLE as usize
     }
@@ -56,87 +82,145 @@ impl Articles {
         self.mean_bytes
     }
 
-    /// The article of a number. One in ten is a copy of an earlier one, as another outlet brings
-    /// it: its own headline, the end cut off, some words replaced.
-    pub fn get(&self, number: u64) -> pb::Article {
+    /// The article of a number, copies and notices among them.
+    pub fn get(&self, number: u64) -> Article {
+        const EDITED_END: u64 = EDITED_COPIES;
+        const EXACT_END: u64 = EDITED_END + EXACT_COPIES;
+        const NOTICES_END: u64 = EXACT_END + NOTICES;
         let mut random = Random(number);
-        let is_copy = number > 0 && random.below(10) == 0;
-        let mut original =
-            Random((if is_copy { random.below(number) } else { number }) ^ (1 << 40));
-        let mut pieces = self.words_mean / 2 + original.below(self.words_mean);
-        if is_copy {
-            pieces -= pieces / 8;
+        let source = format!("outlet {}", random.below(50));
+        let (title, body) = match random.below(100) {
+            0..EDITED_END => self.edited_copy(random.below(number + 1), &mut random),
+            EDITED_END..EXACT_END => self.original(random.below(number + 1)),
+            EXACT_END..NOTICES_END => self.notice(&mut random),
+            _ => self.original(number),
+        };
+        Article { title, body, source, language: "en".to_owned(), ..Article::default() }
+    }
+
+    fn original(&self, number: u64) -> (String, String) {
+        let mut random = Random(number ^ (1 << 40));
+        let count = self.word_count(&mut random);
+        let body = self.text(count, || random.next());
+        (self.title(&mut random), body)
+    }
+
+    fn edited_copy(&self, number: u64, random: &mut Random) -> (String, String) {
+        let mut original = Random(number ^ (1 << 40));
+        let count = self.word_count(&mut original);
+        let body = self.text(count - count / 8, || {
+            let draw = original.next();
+            if random.below(50) == 0 { random.next() } else { draw }
+        });
+        (self.title(random), body)
+    }
+
+    fn notice(&self, random: &mut Random) -> (String, String) {
+        let mut name = String::new();
+        push_name(&mut name, random.next());
+        let cents = random.below(200);
+        let body = format!("{name} pays {cents} cents a share, up from {}. {NOTICE}", cents / 2);
+        (format!("{name} declares dividend"), body)
+    }
+
+    fn word_count(&self, random: &mut Random) -> u64 {
+        self.words_mean / 2 + random.below(self.words_mean)
+    }
+
+    fn title(&self, random: &mut Random) -> String {
+        let mut title = self.text(TITLE_WORDS, || random.next());
+        title.truncate(title.trim_end().len());
+        title
+    }
+
+    /// So many words, each decided by one draw.
+    fn text(&self, words: u64, mut draw: impl FnMut() -> u64) -> String {
+        let mut text = String::with_capacity(words as usize * 8);
+        for _ in 0..words {
+            self.push_word(&mut text, draw());
         }
-        let mut body = String::with_capacity(pieces as usize * 8);
-        for piece in 0..pieces {
-            let mut text = self.piece(&mut original);
-            if is_copy && random.below(50) == 0 {
-                text = self.word(&mut random);
+        text
+    }
+
+    /// Adds a word and what stands around it. As in the news, one byte in a hundred is part of a
+    /// character beyond ASCII.
+    fn push_word(&self, text: &mut String, draw: u64) {
+        let [low, high, style, more, syllables @ ..] = draw.to_le_bytes();
+        let word = self.common[usize::from(u16::from_le_bytes([low, high]))];
+        let begins_sentence = matches!(text.as_bytes(), [] | [.., b'.', b' '] | [.., b'\n']);
+        let (before, after) = match style {
+            0..20 => {
+                push_name(text, u32::from_le_bytes(syllables).into());
+                return text.push(' ');
             }
-            body.push_str(text);
-            body.push_str(if piece % 14 == 13 { ". " } else { " " });
-        }
-        let headline: Vec<&str> = (0..8).map(|_| self.word(&mut random)).collect();
-        pb::Article {
-            article_id: format!("bench-{}-{number}", std::process::id()),
-            title: headline.join(" "),
-            body,
-            source: format!("outlet {}", random.below(50)),
-            language: "en".to_owned(),
-            ..pb::Article::default()
-        }
-    }
-
-    fn piece(&self, random: &mut Random) -> &str {
-        if random.below(100) == 0 {
-            PHRASES[random.below(PHRASES.len() as u64) as usize]
+            20..26 => return push_number(text, syllables),
+            26..28 => {
+                text.push_str(ACRONYMS[usize::from(more) % ACRONYMS.len()]);
+                return text.push(' ');
+            }
+            28..31 => {
+                text.push_str(PHRASES[usize::from(more) % PHRASES.len()]);
+                return text.push_str(". ");
+            }
+            31..43 => ("", ", "),
+            43..46 => ("", ".\n\n"),
+            46..55 => ("", ". "),
+            55..56 => ("“", " "),
+            56..57 => ("", ",” "),
+            57..59 => ("", "’s "),
+            59..63 => ("", "'s "),
+            63..64 => ("", " – "),
+            64..67 => ("", "-"),
+            _ => ("", " "),
+        };
+        text.push_str(before);
+        if begins_sentence {
+            text.push(word.as_bytes()[0].to_ascii_uppercase().into());
+            text.push_str(&word[1..]);
         } else {
-            self.word(random)
+            text.push_str(word);
         }
-    }
-
-    fn word(&self, random: &mut Random) -> &str {
-        let draw = random.below(self.drawn.len() as u64);
-        &self.words[usize::from(self.drawn[draw as usize])]
+        text.push_str(after);
     }
 }
 
-/// A made-up word: the rarer, the longer.
-fn word(rank: usize) -> String {
-    let mut left = rank;
-    let mut word = SYLLABLES[left % SYLLABLES.len()].to_owned();
-    while left >= SYLLABLES.len() {
-        left /= SYLLABLES.len();
-        word.push_str(SYLLABLES[left % SYLLABLES.len()]);
+/// A number, a sum, a share or a year.
+fn push_number(text: &mut String, draw: [u8; 4]) {
+    let [kind, tenth, low, high] = draw;
+    let (number, tenth) = (u16::from_le_bytes([low, high]), tenth % 10);
+    // Writing to a string cannot fail.
+    let _ = match kind % 4 {
+        0 => write!(text, "{}.{tenth}% ", number % 30),
+        1 => write!(text, "£{} million ", number % 900),
+        2 => write!(text, "{},{:03} ", number % 40 + 1, number % 1000),
+        _ => write!(text, "{} ", 1990 + number % 40),
+    };
+}
+
+/// A name that next to no other article has.
+fn push_name(text: &mut String, draw: u64) {
+    let first = SYLLABLES[draw as usize % SYLLABLES.len()];
+    text.push(first.as_bytes()[0].to_ascii_uppercase().into());
+    text.push_str(&first[1..]);
+    for place in 1..4 {
+        text.push_str(SYLLABLES[(draw >> (4 * place)) as usize % SYLLABLES.len()]);
     }
-    word
 }
 
 /// A small generator (SplitMix64), so that a run can be repeated.
-struct Random(u64);
+#[derive(Debug, Clone)]
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
+        z ^ (z >> 31)
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn articles_are_of_the_asked_size_and_always_the_same() {
-        for bytes in [800, 3400] {
-            let articles = Articles::new(bytes);
-            let mean = articles.mean_bytes() as f64 / bytes as f64;
-            assert!((0.9..1.1).contains(&mean), "{mean}");
-            assert_eq!(articles.get(7), Articles::new(bytes).get(7));
-            assert_ne!(articles.get(7).body, articles.get(8).body);
-        }
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
     }
 }

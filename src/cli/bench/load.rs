@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow, bail};
 use hdrhistogram::Histogram;
 use newsprint::api::pb::article_service_client::ArticleServiceClient;
 use newsprint::api::pb::{self, batch_submit_articles_result, submit_article_stream_response};
+use newsprint::article::Article;
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -71,6 +72,13 @@ impl Shared {
         }
         let first = self.next.fetch_add(count.into(), Ordering::Relaxed);
         (first < self.end).then(|| first..(first + u64::from(count)).min(self.end))
+    }
+
+    /// The article of a number, under an id that no other run gives.
+    fn article(&self, number: u64) -> pb::Article {
+        let Article { title, body, source, language, .. } = self.articles.get(number);
+        let article_id = format!("bench-{}-{number}", std::process::id());
+        pb::Article { article_id, title, body, source, language, ..pb::Article::default() }
     }
 }
 
@@ -153,7 +161,7 @@ impl Load {
 async fn calls(mut client: ArticleServiceClient<Channel>, shared: Arc<Shared>) -> Result<Seen> {
     let mut seen = Seen::new()?;
     while let Some(numbers) = shared.take(1) {
-        let article = Some(shared.articles.get(numbers.start));
+        let article = Some(shared.article(numbers.start));
         let request = pb::SubmitArticleRequest { article, ..Default::default() };
         let began = Instant::now();
         let answer = client.submit_article(request).await;
@@ -172,7 +180,7 @@ async fn batches(
     let mut seen = Seen::new()?;
     while let Some(numbers) = shared.take(count) {
         let count = numbers.end - numbers.start;
-        let articles = numbers.map(|number| shared.articles.get(number)).collect();
+        let articles = numbers.map(|number| shared.article(number)).collect();
         let request = pb::BatchSubmitArticlesRequest { articles, ..Default::default() };
         let began = Instant::now();
         match client.batch_submit_articles(request).await {
@@ -201,7 +209,7 @@ async fn stream(
     let (times, mut sent) = mpsc::channel(window);
     let sender = tokio::spawn(async move {
         while let Some(numbers) = shared.take(1) {
-            let article = Some(shared.articles.get(numbers.start));
+            let article = Some(shared.article(numbers.start));
             let request = pb::SubmitArticleStreamRequest { article, ..Default::default() };
             // There is room among the times once an answer has made it: that is the window.
             if times.send(Instant::now()).await.is_err() || requests.send(request).await.is_err() {
