@@ -1,0 +1,100 @@
+//! What the second look costs: `cargo bench --bench judge`, on one core. Each figure is of one
+//! article or of one pair.
+
+#![expect(clippy::unwrap_used, reason = "a measurement that cannot go on should panic")]
+
+#[path = "../src/cli/bench/articles.rs"]
+#[expect(dead_code, reason = "not all of it is needed here")]
+mod articles;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use articles::Articles;
+use divan::{Bencher, black_box};
+use newsprint::engine::Serving;
+use newsprint::text::Document;
+use newsprint::verify::{Judge, Probe, Sketch, posting_keys};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A brief, and an article of the usual length.
+const SIZES: [usize; 2] = [770, 3400];
+
+/// Enough that no branch predictor learns them by heart.
+const ARTICLES: u64 = 200;
+
+fn main() {
+    // A busy machine slows down for longer than a hundred samples take.
+    divan::Divan::from_args().min_time(Duration::from_millis(500)).main();
+}
+
+fn documents(bytes: usize) -> Vec<Document> {
+    let articles = Articles::new(bytes);
+    let document = |number| {
+        let article = articles.get(number);
+        Document::new(&article.title, &article.body)
+    };
+    (0..ARTICLES).map(document).collect()
+}
+
+fn judge() -> Arc<Judge> {
+    Serving::built_in().unwrap().judge
+}
+
+/// Times one item after the other, over and over.
+fn each<I, T>(bencher: Bencher, items: &[I], mut work: impl FnMut(&I) -> T) {
+    let mut items = items.iter().cycle();
+    bencher.bench_local(|| black_box(work(items.next().unwrap())));
+}
+
+#[divan::bench(consts = SIZES)]
+fn keys<const BYTES: usize>(bencher: Bencher) {
+    each(bencher, &documents(BYTES), posting_keys);
+}
+
+#[divan::bench(consts = SIZES)]
+fn sketch<const BYTES: usize>(bencher: Bencher) {
+    each(bencher, &documents(BYTES), Sketch::new);
+}
+
+#[divan::bench(consts = SIZES)]
+fn sketch_from_bytes<const BYTES: usize>(bencher: Bencher) {
+    let bytes: Vec<_> =
+        documents(BYTES).iter().map(|document| Sketch::new(document).to_bytes()).collect();
+    each(bencher, &bytes, |bytes| Sketch::from_bytes(bytes));
+}
+
+#[divan::bench(consts = SIZES)]
+fn probe<const BYTES: usize>(bencher: Bencher) {
+    let sketches: Vec<_> = documents(BYTES).iter().map(Sketch::new).collect();
+    each(bencher, &sketches, |sketch| drop(black_box(Probe::new(sketch))));
+}
+
+/// With the text of another article.
+#[divan::bench(consts = SIZES)]
+fn compare_unrelated<const BYTES: usize>(bencher: Bencher) {
+    let sketches: Vec<_> = documents(BYTES).iter().map(Sketch::new).collect();
+    let pairs: Vec<_> = sketches.windows(2).map(|pair| (Probe::new(&pair[0]), &pair[1])).collect();
+    let judge = judge();
+    each(bencher, &pairs, |(probe, other)| judge.compare(probe, other));
+}
+
+/// With the same text, its end cut off and another headline over it.
+#[divan::bench(consts = SIZES)]
+fn compare_copy<const BYTES: usize>(bencher: Bencher) {
+    let articles = Articles::new(BYTES);
+    let sketches: Vec<_> = (0..ARTICLES)
+        .map(|number| {
+            let article = articles.get(number);
+            let whole = Sketch::new(&Document::new(&article.title, &article.body));
+            let cut = article.body.char_indices().nth(article.body.len() * 4 / 5);
+            let start = &article.body[..cut.map_or(article.body.len(), |(place, _)| place)];
+            (whole, Sketch::new(&Document::new("Another headline over it", start)))
+        })
+        .collect();
+    let pairs: Vec<_> = sketches.iter().map(|(whole, start)| (Probe::new(whole), start)).collect();
+    let judge = judge();
+    each(bencher, &pairs, |(probe, other)| judge.compare(probe, other));
+}
