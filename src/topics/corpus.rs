@@ -200,8 +200,7 @@ impl Vocabulary {
         ids.sort_unstable();
         let norm = (TWICE * (title.len() + body.len()).max(1) as f32).sqrt();
         let value = |same: &[u32]| {
-            let count = u8::try_from(same.len()).unwrap_or(u8::MAX);
-            let emphasis = features::emphasis(count) as f32 / features::ONCE as f32;
+            let emphasis = features::emphasis(same.len()) as f32 / features::ONCE as f32;
             (same[0], emphasis * self.rarity[same[0] as usize] / norm)
         };
         ids.chunk_by(|a, b| a == b).map(value).collect()

@@ -1,9 +1,9 @@
 //! Logistic regression by stochastic gradient descent.
 
 use super::corpus::{Example, TWICE, Vocabulary};
+use super::logistic;
 use super::table::Table;
 use super::train::TrainConfig;
-use super::{features, logistic};
 
 /// Labels that are trained side by side.
 const LANES: usize = 4;
@@ -174,23 +174,17 @@ impl Weights {
         weights.fold(f32::MIN_POSITIVE, f32::max) / f32::from(i8::MAX)
     }
 
-    /// The table of these features with integer weights.
-    pub fn quantised(&self, vocabulary: &Vocabulary, features: &[u32]) -> Table {
+    /// The table of these features with integer weights. `None` if two have the same hash.
+    pub fn quantised(&self, vocabulary: &Vocabulary, features: &[u32]) -> Option<Table> {
         let label_count = self.values.len();
         let units: Vec<f32> = (0..label_count).map(|label| self.unit(vocabulary, label)).collect();
-        let stop_words = features::stop_words();
-        let mut table = Table::with_capacity(features.len() + stop_words.len(), label_count);
-        for hash in stop_words {
-            table.insert_stop_word(hash);
-        }
-        let mut weights = vec![0; label_count];
+        let mut weights = Vec::with_capacity(features.len() * label_count);
         for &id in features {
-            for (label, weight) in weights.iter_mut().enumerate() {
-                *weight = (self.weight(vocabulary, id, label) / units[label]).round() as i8;
-            }
-            table.insert_feature(vocabulary.hashes[id as usize], &weights);
+            let weight = |label: usize| self.weight(vocabulary, id, label) / units[label];
+            weights.extend((0..label_count).map(|label| weight(label).round() as i8));
         }
-        table
+        let hashes: Vec<u64> = features.iter().map(|&id| vocabulary.hashes[id as usize]).collect();
+        Table::new(&hashes, &weights, label_count)
     }
 }
 

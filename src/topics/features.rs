@@ -17,6 +17,9 @@ pub const TITLE_WORDS_MAX: usize = 60;
 /// twice as many gains nothing.
 pub const BODY_WORDS_MAX: usize = 300;
 
+/// Words that are read at most.
+pub const WORDS_MAX: usize = TITLE_WORDS_MAX + BODY_WORDS_MAX;
+
 /// The part of a document that is read: all of the title, the beginning of the body.
 pub fn read_part(document: &Document, body_words_max: usize) -> [&[Word]; 2] {
     let title = &document.title[..document.title.len().min(TITLE_WORDS_MAX)];
@@ -48,14 +51,14 @@ pub fn pair(first: u64, second: u64) -> u64 {
 
 /// What a feature that occurs this often counts, in units of [`ONCE`]: `1 + ln count`. The tenth
 /// "tariff" of an article says little that the third did not.
-pub fn emphasis(count: u8) -> i32 {
+pub fn emphasis(count: usize) -> i32 {
     static EMPHASES: LazyLock<[i32; 256]> = LazyLock::new(|| {
         std::array::from_fn(|count| {
             let emphasis = 1.0 + libm::log(count.max(1) as f64);
             (emphasis * f64::from(ONCE)).round() as i32
         })
     });
-    EMPHASES[usize::from(count)]
+    EMPHASES[count.min(255)]
 }
 
 /// What a feature that occurs once counts.

@@ -1,11 +1,13 @@
 //! The topics section of a model file; `docs/model-file.md` describes it.
 
-use super::table::{SLOTS_LOG2_MAX, Table};
+use super::table::{HashSet, Table};
 use super::{LABELS_MAX, Label, TopicModel};
 use crate::model::take;
 use crate::text::Document;
 
 const LABEL_BYTES_MAX: usize = 64;
+
+const EQUAL_HASHES: &str = "two hashes are equal";
 
 /// A text whose sums are part of the section. A program that reads another sum than the trainer
 /// wrote would give other answers than the ones that were evaluated: it refuses the model.
@@ -23,10 +25,12 @@ impl TopicModel {
                 bytes.extend(number.to_le_bytes());
             }
         }
-        let fingerprints = self.table.fingerprints();
-        bytes.extend((fingerprints.len() as u32).to_le_bytes());
-        bytes.extend(fingerprints.iter().flat_map(|fingerprint| fingerprint.to_le_bytes()));
-        bytes.extend(self.table.weights().map(|weight| weight as u8));
+        for hashes in [self.stop_words.hashes(), self.table.hashes()] {
+            bytes.extend((hashes.len() as u32).to_le_bytes());
+            bytes.extend(hashes.iter().flat_map(|hash| hash.to_le_bytes()));
+        }
+        let rows = self.table.hashes().into_iter().filter_map(|hash| self.table.find(hash));
+        bytes.extend(rows.flat_map(|row| self.table.weights(row)).map(|&weight| weight as u8));
         for sum in self.probe() {
             bytes.extend(sum.to_le_bytes());
         }
@@ -48,8 +52,12 @@ impl TopicModel {
             }
             labels.push(label);
         }
-        let table = decode_table(bytes, label_count)?;
-        let model = TopicModel { labels, table };
+        let stop_words = HashSet::new(&decode_hashes(bytes)?).ok_or(EQUAL_HASHES)?;
+        let hashes = decode_hashes(bytes)?;
+        let weights = bytes.split_off(..hashes.len() * label_count).ok_or("cut off")?;
+        let weights: Vec<i8> = weights.iter().map(|&weight| weight as i8).collect();
+        let table = Table::new(&hashes, &weights, label_count).ok_or(EQUAL_HASHES)?;
+        let model = TopicModel { labels, stop_words, table };
         for sum in model.probe() {
             if i32::from_le_bytes(take(bytes).ok_or("cut off")?) != sum {
                 return Err("this program reads the probe text unlike the trainer did");
@@ -90,18 +98,11 @@ pub fn is_label_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= LABEL_BYTES_MAX && !name.chars().any(char::is_control)
 }
 
-fn decode_table(bytes: &mut &[u8], label_count: usize) -> Result<Table, &'static str> {
-    let slot_count = u32::from_le_bytes(take(bytes).ok_or("cut off")?) as usize;
-    if slot_count > 1 << SLOTS_LOG2_MAX {
-        return Err("too many features");
-    }
+fn decode_hashes(bytes: &mut &[u8]) -> Result<Vec<u64>, &'static str> {
+    let count = u32::from_le_bytes(take(bytes).ok_or("cut off")?) as usize;
     // Taken from the bytes at hand before anything is allocated for them.
-    let fingerprints = bytes.split_off(..slot_count * 4).ok_or("cut off")?;
-    let weights = bytes.split_off(..slot_count * label_count).ok_or("cut off")?;
-    let (fingerprints, _) = fingerprints.as_chunks::<4>();
-    let fingerprints = fingerprints.iter().map(|&bytes| u32::from_le_bytes(bytes)).collect();
-    Table::from_slots(fingerprints, weights, label_count)
-        .ok_or("the table has no empty slot or no power of two of them")
+    let (hashes, _) = bytes.split_off(..count * 8).ok_or("cut off")?.as_chunks::<8>();
+    Ok(hashes.iter().map(|&hash| u64::from_le_bytes(hash)).collect())
 }
 
 #[cfg(test)]
@@ -119,12 +120,9 @@ impl TopicModel {
             (pair(word("prime"), word("minister")), [90, -10]),
             (pair(word("cup"), word("final")), [-10, 120]),
         ];
-        let stop_words = stop_words();
-        let mut table = Table::with_capacity(stop_words.len() + features.len(), 2);
-        stop_words.into_iter().for_each(|hash| table.insert_stop_word(hash));
-        for (hash, weights) in features {
-            table.insert_feature(hash, &weights);
-        }
+        let hashes = features.map(|(hash, _)| hash);
+        let weights = features.map(|(_, weights)| weights);
+        let table = Table::new(&hashes, weights.as_flattened(), 2).unwrap();
         let label = |name: &str, threshold| Label {
             name: name.to_owned(),
             threshold,
@@ -132,7 +130,8 @@ impl TopicModel {
             brevity_weight: 0.0,
             scale: 0.05,
         };
-        TopicModel { labels: vec![label("politics", 0.5), label("sport", 0.6)], table }
+        let labels = vec![label("politics", 0.5), label("sport", 0.6)];
+        TopicModel { labels, stop_words: HashSet::new(&stop_words()).unwrap(), table }
     }
 }
 
@@ -150,7 +149,8 @@ mod tests {
         };
         let threshold = 4 + 1 + "politics".len();
         let second = threshold + 16;
-        let slots = second + 1 + "sport".len() + 16;
+        let stop_words = second + 1 + "sport".len() + 16;
+        let features = stop_words + 4 + 8 * super::super::features::stop_words().len();
         check(0, &[0; 4], "no labels, or too many");
         check(0, &[0xff; 4], "no labels, or too many");
         check(5, b"\n", "a label is empty, too long or holds control characters");
@@ -158,19 +158,12 @@ mod tests {
         check(threshold, &1.5f32.to_le_bytes(), "a threshold is no probability");
         check(threshold, &f32::NAN.to_le_bytes(), "a number is not finite");
         check(threshold + 4, &f32::INFINITY.to_le_bytes(), "a number is not finite");
-        check(slots, &u32::MAX.to_le_bytes(), "too many features");
-        check(slots, &(1u32 << 20).to_le_bytes(), "cut off");
+        check(stop_words, &u32::MAX.to_le_bytes(), "cut off");
+        check(stop_words + 4, &bytes[stop_words + 12..stop_words + 20], EQUAL_HASHES);
+        check(features, &u32::MAX.to_le_bytes(), "cut off");
+        check(features + 4, &bytes[features + 12..features + 20], EQUAL_HASHES);
         check(bytes.len() - 4, &[1; 4], "this program reads the probe text unlike the trainer did");
         let longer = [&bytes[..], &[0]].concat();
         assert_eq!(TopicModel::decode(&longer).unwrap_err(), "bytes left over");
-    }
-
-    #[test]
-    fn a_table_without_an_empty_slot_is_refused() {
-        assert_eq!(Table::from_slots(vec![1, 2, 3, 4], &[0; 4], 1), None);
-        assert_eq!(Table::from_slots(vec![1, 2, 0], &[0; 3], 1), None);
-        assert_eq!(Table::from_slots(Vec::new(), &[], 1), None);
-        assert_eq!(Table::from_slots(vec![0], &[0], 1), None);
-        assert!(Table::from_slots(vec![1, 2, 0, 4], &[0; 4], 1).is_some());
     }
 }

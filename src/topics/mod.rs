@@ -15,7 +15,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use self::table::{Entry, Table};
+use self::table::{HashSet, Table};
 use crate::text::{Document, Word};
 
 mod calibrate;
@@ -54,6 +54,7 @@ pub struct Label {
 #[derive(Debug, Clone, PartialEq)]
 pub struct TopicModel {
     labels: Vec<Label>,
+    stop_words: HashSet,
     table: Table,
 }
 
@@ -112,7 +113,7 @@ impl TopicModel {
 
     /// How many words and pairs of words the model knows.
     pub fn feature_count(&self) -> usize {
-        self.table.feature_count()
+        self.table.hashes().len()
     }
 
     pub fn classify(&self, document: &Document) -> Classification<'_> {
@@ -154,7 +155,7 @@ impl TopicModel {
                 let mut evidence: Vec<Evidence> = (reading.features.iter())
                     .map(|&(row, emphasis)| Evidence {
                         text: written.get(&row).cloned().unwrap_or_default(),
-                        weight: (f64::from(self.table.weight(row, index))
+                        weight: (f64::from(self.table.weights(row)[index])
                             * f64::from(emphasis)
                             * unit) as f32,
                     })
@@ -180,42 +181,39 @@ impl TopicModel {
             .collect()
     }
 
+    /// Whether a word is known, or a stop word, cannot be foreseen: it decides what is kept of
+    /// what was written, not what is done next. So one look-up need not wait for another.
     fn read(&self, document: &Document) -> Reading {
         let mut reading = Reading::default();
-        let mut counts = vec![0u8; self.table.row_count()];
-        let mut note = |row: u32| {
-            let count = &mut counts[row as usize];
-            if *count == 0 {
-                reading.features.push((row, 0));
-            }
-            *count = count.saturating_add(1);
-        };
+        let mut rows = [0; 2 * features::WORDS_MAX];
+        let mut row_count = 0;
         for part in features::read_part(document, features::BODY_WORDS_MAX) {
-            reading.words += part.len();
-            let mut previous = None;
+            let mut content = [0; features::BODY_WORDS_MAX];
+            let mut content_count = 0;
             for &word in part {
                 let token = features::token(word);
-                let entry = self.table.find(token);
-                reading.known_words += usize::from(entry.is_some());
-                if entry == Some(Entry::StopWord) {
-                    continue;
-                }
-                reading.content_words += 1;
-                if let Some(Entry::Feature(row)) = entry {
-                    note(row);
-                }
-                if let Some(previous) = previous
-                    && let Some(Entry::Feature(row)) =
-                        self.table.find(features::pair(previous, token))
-                {
-                    note(row);
-                }
-                previous = Some(token);
+                content[content_count] = token;
+                content_count += usize::from(!self.stop_words.contains(token));
             }
+            let content = &content[..content_count];
+            let mut note = |hash| {
+                let row = self.table.find(hash);
+                rows[row_count] = row.unwrap_or_default();
+                row_count += usize::from(row.is_some());
+                usize::from(row.is_some())
+            };
+            let mut known_content_words = 0;
+            for (index, &token) in content.iter().enumerate() {
+                known_content_words += note(token);
+                if index > 0 {
+                    note(features::pair(content[index - 1], token));
+                }
+            }
+            reading.words += part.len();
+            reading.content_words += content_count;
+            reading.known_words += part.len() - content_count + known_content_words;
         }
-        for (row, emphasis) in &mut reading.features {
-            *emphasis = features::emphasis(counts[*row as usize]);
-        }
+        reading.features = tally(&rows[..row_count]);
         reading
     }
 
@@ -228,15 +226,14 @@ impl TopicModel {
             let mut previous: Option<Word> = None;
             for &word in part {
                 let token = features::token(word);
-                match self.table.find(token) {
-                    Some(Entry::StopWord) => continue,
-                    Some(Entry::Feature(row)) => {
-                        found.entry(row).or_insert_with(|| written(word).to_owned());
-                    }
-                    None => {}
+                if self.stop_words.contains(token) {
+                    continue;
+                }
+                if let Some(row) = self.table.find(token) {
+                    found.entry(row).or_insert_with(|| written(word).to_owned());
                 }
                 if let Some(previous) = previous
-                    && let Some(Entry::Feature(row)) =
+                    && let Some(row) =
                         self.table.find(features::pair(features::token(previous), token))
                 {
                     let pair = || format!("{} {}", written(previous), written(word));
@@ -247,6 +244,36 @@ impl TopicModel {
         }
         found
     }
+}
+
+/// Every row once, in the order of their first occurrence, and what its count makes of it.
+fn tally(rows: &[u32]) -> Vec<(u32, i32)> {
+    // An open-addressed table, at most a third full. 0 is an empty place, any other number one
+    // more than the index of a row in the list.
+    const PLACES: usize = (6 * features::WORDS_MAX).next_power_of_two();
+    let mut places = [0u16; PLACES];
+    let mut counted: Vec<(u32, usize)> = Vec::with_capacity(rows.len());
+    for &row in rows {
+        let mut place = row as usize % PLACES;
+        loop {
+            match places[place] {
+                0 => {
+                    counted.push((row, 1));
+                    places[place] = counted.len() as u16;
+                    break;
+                }
+                number => {
+                    let (other, count) = &mut counted[usize::from(number) - 1];
+                    if *other == row {
+                        *count += 1;
+                        break;
+                    }
+                }
+            }
+            place = (place + 1) % PLACES;
+        }
+    }
+    counted.into_iter().map(|(row, count)| (row, features::emphasis(count))).collect()
 }
 
 /// What the model found in a document.

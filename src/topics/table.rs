@@ -1,157 +1,59 @@
-//! The features a model knows, found by their hash: an open-addressed table.
+//! What a model knows, found by its hash: words to skip, and features with their weights.
 
-/// What the table holds under a hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entry {
-    StopWord,
-    /// A word or pair with weights; the row they stand in.
-    Feature(u32),
-}
+use std::cmp::Reverse;
+use std::ops::Range;
 
-/// A slot is chosen by the upper bits of a hash and then linear probing; the lower 31 bits are
-/// kept as the fingerprint. A word the model has not met is taken for one it knows with a
-/// probability of about 2^-31.
+/// The features a model knows, and their weights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
-    slots_log2: u32,
+    features: HashSet,
     label_count: usize,
-    /// 0 is an empty slot; the highest bit marks a stop word.
-    fingerprints: Vec<u32>,
-    /// For every slot the weights of all labels, four in a block.
+    /// For every slot of the set the weights of all labels, four in a block.
     weights: Vec<[i8; BLOCK]>,
 }
 
 const BLOCK: usize = 4;
-const STOP_WORD: u32 = 1 << 31;
-
-pub const SLOTS_LOG2_MAX: u32 = 22;
-
-fn fingerprint(hash: u64) -> u32 {
-    (hash as u32 & !STOP_WORD).max(1)
-}
 
 impl Table {
-    /// An empty table for this many entries; it must not be given more.
-    pub fn with_capacity(entries: usize, label_count: usize) -> Self {
-        // At most two thirds full, so that most look-ups end at the first or second slot.
-        let slots = (entries + entries / 2).next_power_of_two().max(2);
-        Table {
-            slots_log2: slots.ilog2(),
-            label_count,
-            fingerprints: vec![0; slots],
-            weights: vec![[0; BLOCK]; slots * label_count.div_ceil(BLOCK)],
-        }
-    }
-
-    /// A table from its parts as [`Self::fingerprints`] and [`Self::weights`] give them, or `None` if they fit no table.
-    pub fn from_slots(fingerprints: Vec<u32>, weights: &[u8], label_count: usize) -> Option<Self> {
-        let slots = fingerprints.len();
-        let empty = fingerprints.iter().filter(|&&fingerprint| fingerprint == 0).count();
-        // Probing ends at an empty slot: without any it would not end.
-        if slots < 2
-            || !slots.is_power_of_two()
-            || empty == 0
-            || weights.len() != slots * label_count
-        {
-            return None;
-        }
-        let mut table = Table {
-            slots_log2: slots.ilog2(),
-            label_count,
-            fingerprints,
-            weights: vec![[0; BLOCK]; slots * label_count.div_ceil(BLOCK)],
-        };
-        for (slot, row) in weights.chunks_exact(label_count).enumerate() {
-            for (label, &weight) in row.iter().enumerate() {
-                *table.weight_mut(slot, label) = weight as i8;
-            }
+    /// Of hashes and, for each of them, the weights of all labels. `None` if two hashes are equal.
+    pub fn new(hashes: &[u64], weights: &[i8], label_count: usize) -> Option<Self> {
+        let features = HashSet::new(hashes)?;
+        let rows = features.slots.len();
+        let weights_of = hashes.iter().zip(weights.chunks_exact(label_count));
+        let blocks = vec![[0; BLOCK]; rows * label_count.div_ceil(BLOCK)];
+        let mut table = Table { features, label_count, weights: blocks };
+        for (&hash, weights) in weights_of {
+            let blocks = table.blocks(table.features.slot(hash) as u32);
+            table.weights[blocks].as_flattened_mut()[..label_count].copy_from_slice(weights);
         }
         Some(table)
     }
 
-    pub fn fingerprints(&self) -> &[u32] {
-        &self.fingerprints
+    /// The hashes of the features, ascending.
+    pub fn hashes(&self) -> Vec<u64> {
+        self.features.hashes()
     }
 
-    /// The weights of every slot, empty ones included: all labels of the first, then of the next.
-    pub fn weights(&self) -> impl Iterator<Item = i8> {
-        self.weights
-            .chunks(self.blocks_per_row())
-            .flat_map(|row| row.as_flattened()[..self.label_count].iter().copied())
-    }
-
-    /// Rows are smaller than this.
-    pub fn row_count(&self) -> usize {
-        self.fingerprints.len()
-    }
-
-    pub fn feature_count(&self) -> usize {
-        self.fingerprints.iter().filter(|&&entry| entry != 0 && entry & STOP_WORD == 0).count()
-    }
-
-    pub fn insert_stop_word(&mut self, hash: u64) {
-        let slot = self.free_slot(hash);
-        self.fingerprints[slot] = fingerprint(hash) | STOP_WORD;
-    }
-
-    pub fn insert_feature(&mut self, hash: u64, weights: &[i8]) {
-        let slot = self.free_slot(hash);
-        self.fingerprints[slot] = fingerprint(hash);
-        for (label, &weight) in weights.iter().enumerate() {
-            *self.weight_mut(slot, label) = weight;
-        }
-    }
-
+    /// The row of a feature, if the model knows it.
     #[inline(always)]
-    fn first_slot(&self, hash: u64) -> usize {
-        (hash >> (64 - self.slots_log2)) as usize
+    pub fn find(&self, hash: u64) -> Option<u32> {
+        self.features.find(hash)
     }
 
-    fn free_slot(&self, hash: u64) -> usize {
-        let mask = self.fingerprints.len() - 1;
-        let mut slot = self.first_slot(hash);
-        while self.fingerprints[slot] != 0 {
-            slot = (slot + 1) & mask;
-        }
-        slot
+    /// What a feature weighs for every label.
+    pub fn weights(&self, row: u32) -> &[i8] {
+        &self.weights[self.blocks(row)].as_flattened()[..self.label_count]
     }
 
-    #[inline(always)]
-    pub fn find(&self, hash: u64) -> Option<Entry> {
-        let wanted = fingerprint(hash);
-        let mask = self.fingerprints.len() - 1;
-        let mut slot = self.first_slot(hash) & mask;
-        loop {
-            let found = self.fingerprints[slot];
-            if found == 0 {
-                return None;
-            }
-            if found & !STOP_WORD == wanted {
-                return Some(match found & STOP_WORD {
-                    0 => Entry::Feature(slot as u32),
-                    _ => Entry::StopWord,
-                });
-            }
-            slot = (slot + 1) & mask;
-        }
-    }
-
-    pub fn weight(&self, row: u32, label: usize) -> i8 {
-        self.weights[row as usize * self.blocks_per_row() + label / BLOCK][label % BLOCK]
-    }
-
-    fn weight_mut(&mut self, slot: usize, label: usize) -> &mut i8 {
-        let block = slot * self.blocks_per_row() + label / BLOCK;
-        &mut self.weights[block][label % BLOCK]
-    }
-
-    fn blocks_per_row(&self) -> usize {
-        self.label_count.div_ceil(BLOCK)
+    fn blocks(&self, row: u32) -> Range<usize> {
+        let blocks_per_row = self.label_count.div_ceil(BLOCK);
+        let start = row as usize * blocks_per_row;
+        start..start + blocks_per_row
     }
 
     /// For every label the sum of its weights in `rows`, each times its factor.
     pub fn sums(&self, rows: &[(u32, i32)]) -> Vec<i32> {
-        let blocks_per_row = self.blocks_per_row();
+        let blocks_per_row = self.label_count.div_ceil(BLOCK);
         let mut sums = Vec::with_capacity(blocks_per_row * BLOCK);
         for block in 0..blocks_per_row {
             let mut block_sums = [0i32; BLOCK];
@@ -165,5 +67,169 @@ impl Table {
         }
         sums.truncate(self.label_count);
         sums
+    }
+}
+
+/// A set of hashes in which each has a slot to itself: a look-up compares once, and branches on
+/// nothing. Whether the next word of an article is known cannot be foreseen, and a processor that
+/// guesses is often wrong.
+///
+/// The upper bits of a hash choose a bucket. Every bucket has a multiplier that throws its hashes
+/// into slots of their own (hash and displace; Belazzougui, Botelho and Dietzfelbinger 2009).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HashSet {
+    multipliers: Vec<u32>,
+    /// The hash that a slot was given to. In an empty slot stands one that has another slot.
+    slots: Vec<u64>,
+    bucket_shift: u32,
+    slot_shift: u32,
+}
+
+/// Some ten multipliers are tried before one does. Hashes that none of so many can part are equal,
+/// or nobody's hashes but numbers made to be alike.
+const MULTIPLIERS_MAX: u32 = 1 << 16;
+
+impl HashSet {
+    /// `None` if two hashes are equal.
+    pub fn new(hashes: &[u64]) -> Option<Self> {
+        // At most two thirds of the slots are taken, and a bucket has few hashes.
+        let slots_log2 = (hashes.len() + hashes.len() / 2).next_power_of_two().ilog2().max(3);
+        let buckets_log2 = slots_log2 - 2;
+        let mut set = HashSet {
+            multipliers: vec![1; 1 << buckets_log2],
+            slots: vec![0; 1 << slots_log2],
+            bucket_shift: u64::BITS - buckets_log2,
+            slot_shift: u64::BITS - slots_log2,
+        };
+        // Whatever the multiplier, a hash of 0 has the first slot and one of all ones the last.
+        set.slots[0] = u64::MAX;
+        let mut buckets = vec![Vec::new(); 1 << buckets_log2];
+        for &hash in hashes {
+            buckets[set.bucket(hash)].push(hash);
+        }
+        // The largest come first, while there is most room.
+        buckets.sort_by_key(|bucket| Reverse(bucket.len()));
+        let mut is_taken = vec![false; set.slots.len()];
+        for bucket in &buckets {
+            set.place(bucket, &mut is_taken)?;
+        }
+        Some(set)
+    }
+
+    /// Puts the hashes of a bucket into slots of their own.
+    fn place(&mut self, hashes: &[u64], is_taken: &mut [bool]) -> Option<()> {
+        let Some(&first) = hashes.first() else { return Some(()) };
+        let bucket = self.bucket(first);
+        for attempt in 0..MULTIPLIERS_MAX {
+            // Odd numbers unlike each other.
+            self.multipliers[bucket] = attempt.wrapping_mul(0x9e37_79b9) | 1;
+            let take = |&&hash: &&u64| !std::mem::replace(&mut is_taken[self.slot(hash)], true);
+            let placed = hashes.iter().take_while(take).count();
+            if placed == hashes.len() {
+                for &hash in hashes {
+                    let slot = self.slot(hash);
+                    self.slots[slot] = hash;
+                }
+                return Some(());
+            }
+            for &hash in &hashes[..placed] {
+                is_taken[self.slot(hash)] = false;
+            }
+        }
+        None
+    }
+
+    #[inline(always)]
+    fn bucket(&self, hash: u64) -> usize {
+        (hash >> self.bucket_shift) as usize
+    }
+
+    #[inline(always)]
+    fn slot(&self, hash: u64) -> usize {
+        let multiplier = self.multipliers[self.bucket(hash)];
+        (hash.wrapping_mul(multiplier.into()) >> self.slot_shift) as usize
+    }
+
+    /// The slot of a hash, if it is in the set.
+    #[inline(always)]
+    pub fn find(&self, hash: u64) -> Option<u32> {
+        let slot = self.slot(hash);
+        (self.slots[slot] == hash).then_some(slot as u32)
+    }
+
+    #[inline(always)]
+    pub fn contains(&self, hash: u64) -> bool {
+        self.find(hash).is_some()
+    }
+
+    /// Ascending.
+    pub fn hashes(&self) -> Vec<u64> {
+        let slots = self.slots.iter().enumerate();
+        let taken = slots.filter(|&(slot, &hash)| self.slot(hash) == slot);
+        let mut hashes: Vec<u64> = taken.map(|(_, &hash)| hash).collect();
+        hashes.sort_unstable();
+        hashes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers that look like hashes.
+    fn hashes(count: u64) -> Vec<u64> {
+        (1..=count).map(|number| crate::text::bigram_hash(number, number)).collect()
+    }
+
+    #[test]
+    fn a_set_finds_what_is_in_it_and_nothing_else() {
+        for count in [0, 1, 2, 3, 5, 100, 40_000] {
+            let mut hashes = hashes(2 * count);
+            let strangers = hashes.split_off(count as usize);
+            let set = HashSet::new(&hashes).unwrap();
+            let slots: std::collections::HashSet<u32> =
+                hashes.iter().map(|&hash| set.find(hash).unwrap()).collect();
+            assert_eq!(slots.len(), hashes.len());
+            assert!(!strangers.iter().any(|&hash| set.contains(hash)));
+            hashes.sort_unstable();
+            assert_eq!(set.hashes(), hashes);
+        }
+    }
+
+    #[test]
+    fn the_extreme_hashes_are_found_only_where_they_are() {
+        let check = |hashes: &[u64]| {
+            let set = HashSet::new(hashes).unwrap();
+            for hash in [0, 1, u64::MAX - 1, u64::MAX] {
+                assert_eq!(set.contains(hash), hashes.contains(&hash), "{hash} in {hashes:?}");
+            }
+        };
+        check(&[]);
+        check(&[0]);
+        check(&[u64::MAX]);
+        check(&[0, u64::MAX]);
+        check(&hashes(50));
+    }
+
+    #[test]
+    fn equal_hashes_are_refused() {
+        assert_eq!(HashSet::new(&[7, 8, 7]), None);
+        assert_eq!(Table::new(&[7, 7], &[1, 2], 1), None);
+    }
+
+    #[test]
+    fn a_row_holds_the_weights_of_its_feature() {
+        let hashes = hashes(9);
+        for label_count in [1, 3, 4, 5, 9] {
+            let weights: Vec<i8> = (0..9 * label_count as i8).map(|weight| weight - 40).collect();
+            let table = Table::new(&hashes, &weights, label_count).unwrap();
+            for (&hash, expected) in hashes.iter().zip(weights.chunks(label_count)) {
+                let row = table.find(hash).unwrap();
+                assert_eq!(table.weights(row), expected);
+                let expected: Vec<i32> =
+                    expected.iter().map(|&weight| 3 * i32::from(weight)).collect();
+                assert_eq!(table.sums(&[(row, 1), (row, 2)]), expected);
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@
 //! thread, an own random generator, no iteration over hash maps, IEEE 754 basic operations and
 //! `libm` for the rest.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -20,6 +20,7 @@ use super::corpus::{Corpus, Example, Group, LONG, SHORT, Vocabulary};
 use super::data::{DataError, read_articles};
 use super::descent::{Target, Weights, descend};
 use super::eval::{Answer, LabelFigures, write_table};
+use super::table::HashSet;
 use super::{LABELS_MAX, Label, TopicModel, features, format};
 
 /// What to train on.
@@ -66,7 +67,7 @@ impl Default for TrainConfig {
     }
 }
 
-/// Features the model may keep at most: the table grows with them, and 2^21 slots are 15 MB.
+/// Features the model may keep at most: the table grows with them, up to 40 bytes for each.
 pub const FEATURES_MAX: usize = 1_000_000;
 
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +87,8 @@ pub enum TrainError {
          it needs {CELLS_MIN} of each"
     )]
     TooFewCells { label: String, positives: usize, negatives: usize },
+    #[error("two words or pairs of words have the same hash")]
+    EqualHashes,
 }
 
 /// Positives and negatives a label must have.
@@ -128,7 +131,7 @@ pub fn train(
     let trainer = Trainer { config, labels: &labels, corpus, vocabulary, examples };
 
     let held_out = trainer.cross_fit(progress);
-    let (weights, features) = trainer.fit(|_| true);
+    let (weights, strongest) = trainer.fit(|_| true);
     let mut model_labels = Vec::new();
     let mut cross_fitted = Vec::new();
     for (index, name) in labels.iter().enumerate() {
@@ -152,16 +155,18 @@ pub fn train(
             scale: (calibration.slope * unit) as f32,
         });
     }
-    let table = weights.quantised(&trainer.vocabulary, &features);
+    let table = weights.quantised(&trainer.vocabulary, &strongest);
+    let table = table.ok_or(TrainError::EqualHashes)?;
+    let stop_words = HashSet::new(&features::stop_words()).ok_or(TrainError::EqualHashes)?;
     let report = TrainReport {
         config: config.clone(),
         articles: trainer.corpus.samples.len(),
         vocabulary: trainer.vocabulary.hashes.len(),
-        features: features.len(),
+        features: strongest.len(),
         cross_fitted,
         sources: trainer.corpus.sources,
     };
-    Ok((TopicModel { labels: model_labels, table }, report))
+    Ok((TopicModel { labels: model_labels, stop_words, table }, report))
 }
 
 fn check_config(config: &TrainConfig) -> Result<(), TrainError> {
@@ -204,7 +209,7 @@ fn find_labels(files: &TrainingFiles, config: &TrainConfig) -> Result<Vec<String
     if labels.len() > LABELS_MAX {
         return Err(TrainError::TooManyLabels(labels.len()));
     }
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     match labels.iter().find(|label| !format::is_label_name(label) || !seen.insert(*label)) {
         Some(label) => Err(TrainError::LabelName(label.clone())),
         None => Ok(labels),
