@@ -45,7 +45,8 @@ fn main() {
         ("duplicates", duplicates::compare),
         ("topics", topics::compare),
     ];
-    for unknown in wanted.iter().filter(|name| parts.iter().all(|(part, _)| part != name)) {
+    let is_unknown = |name: &&String| parts.iter().all(|(part, _)| part != name);
+    if let Some(unknown) = wanted.iter().find(is_unknown) {
         eprintln!("there is no part '{unknown}'");
         std::process::exit(2);
     }
