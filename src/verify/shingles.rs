@@ -5,8 +5,13 @@ use super::sketch::{SHINGLE_WORDS, WordCode};
 /// All shingles of a text, in order. Four 16-bit words fill a machine word, so that a shingle is
 /// its own key.
 pub(super) fn shingles(text: &[WordCode]) -> impl Iterator<Item = u64> {
-    text.windows(SHINGLE_WORDS)
-        .map(|words| words.iter().fold(0, |shingle, word| shingle << 16 | u64::from(word.bits())))
+    let next = |shingle: u64, word: &WordCode| shingle << u16::BITS | u64::from(word.bits());
+    let (start, rest) = text.split_at(text.len().min(SHINGLE_WORDS - 1));
+    let mut shingle = start.iter().fold(0, next);
+    rest.iter().map(move |word| {
+        shingle = next(shingle, word);
+        shingle
+    })
 }
 
 /// The distinct shingles of a text, numbered in the order of their first occurrence.
