@@ -42,7 +42,8 @@ struct Args {
     #[arg(long)]
     identical: bool,
 
-    /// Keep the store in this folder; if it is there already it is only opened
+    /// Keep the store in this folder. If it is there already, with so many articles as this run
+    /// would have filled in, it is opened, and articles are looked up in it
     #[arg(long)]
     data: Option<PathBuf>,
 
@@ -82,6 +83,12 @@ impl Times {
     }
 }
 
+impl std::fmt::Display for Times {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, {}", self.median, self.p99)
+    }
+}
+
 fn main() {
     let args = Args::parse();
     // Not in /tmp, which is memory on many machines.
@@ -91,7 +98,10 @@ fn main() {
     let serving = Serving::built_in().unwrap();
     let idle = resident_bytes();
     if data.exists() {
-        open(&data, idle);
+        let store = open(&data, idle);
+        let bench = Bench { args: &args, articles, serving, store };
+        let [new, copies] = bench.look_ups_among(args.articles);
+        println!("look-up of a new article: {new}, of a copy: {copies}");
         return;
     }
     let store = EmbeddedStore::open(&data, StoreOptions::default()).unwrap();
@@ -111,16 +121,9 @@ fn main() {
         let rate = (quiet - filled) as f64 / started.elapsed().as_secs_f64();
         let busy = bench.look_ups_while_filling(quiet..count);
         filled = count;
-        let new = bench.look_ups(|i| count + 1_000_000 + i);
-        let copies = bench.look_ups(|i| i * (count / LOOK_UPS).max(1));
+        let [new, copies] = bench.look_ups_among(count);
         println!(
-            "| {count} | {rate:.0} | {}, {} | {}, {} | {}, {} | {} | {} |",
-            new.median,
-            new.p99,
-            copies.median,
-            copies.p99,
-            busy.median,
-            busy.p99,
+            "| {count} | {rate:.0} | {new} | {copies} | {busy} | {} | {} |",
             resident_bytes().saturating_sub(idle) / count,
             folder_bytes(&data) / count,
         );
@@ -138,7 +141,7 @@ fn main() {
     }
 
     drop(bench);
-    open(&data, idle);
+    drop(open(&data, idle));
 }
 
 /// Powers of ten, and three times each, up to where the store is filled to.
@@ -191,6 +194,13 @@ impl Bench<'_> {
         started.elapsed()
     }
 
+    /// Of new articles and of copies, in a store of so many articles.
+    fn look_ups_among(&self, count: u64) -> [Times; 2] {
+        let new = self.look_ups(|i| count + 1_000_000 + i);
+        let copies = self.look_ups(|i| i * (count / LOOK_UPS).max(1));
+        [new, copies]
+    }
+
     fn look_ups(&self, number: impl Fn(u64) -> u64) -> Times {
         let runtime = runtime();
         Times::of((0..LOOK_UPS).map(|i| self.look_up(&runtime, number(i))).collect())
@@ -217,13 +227,12 @@ impl Bench<'_> {
 }
 
 /// Opens the store, beside which the time is put that reading the same number of bytes takes.
-fn open(data: &Path, idle: u64) {
+fn open(data: &Path, idle: u64) -> EmbeddedStore {
     let before = bytes_read();
     let started = Instant::now();
     let store = EmbeddedStore::open(data, StoreOptions::default()).unwrap();
     let (elapsed, read) = (started.elapsed(), bytes_read() - before);
     let resident = resident_bytes().saturating_sub(idle) >> 20;
-    drop(store);
 
     let started = Instant::now();
     let mut left = read;
@@ -242,6 +251,7 @@ fn open(data: &Path, idle: u64) {
         "opened in {elapsed:.2?}, {resident} MiB resident; {} MiB were read, which alone takes {plain:.2?}",
         read >> 20,
     );
+    store
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
