@@ -103,14 +103,15 @@ impl HashSet {
         };
         // Whatever the multiplier, a hash of 0 has the first slot and one of all ones the last.
         set.slots[0] = u64::MAX;
-        let mut buckets = vec![Vec::new(); 1 << buckets_log2];
-        for &hash in hashes {
-            buckets[set.bucket(hash)].push(hash);
-        }
+        // The upper bits are the bucket's number, so those of a bucket stand side by side.
+        let mut sorted = hashes.to_vec();
+        sorted.sort_unstable();
+        let mut buckets: Vec<&[u64]> =
+            sorted.chunk_by(|&a, &b| set.bucket(a) == set.bucket(b)).collect();
         // The largest come first, while there is most room.
         buckets.sort_by_key(|bucket| Reverse(bucket.len()));
         let mut is_taken = vec![false; set.slots.len()];
-        for bucket in &buckets {
+        for bucket in buckets {
             set.place(bucket, &mut is_taken)?;
         }
         Some(set)
@@ -118,8 +119,7 @@ impl HashSet {
 
     /// Puts the hashes of a bucket into slots of their own.
     fn place(&mut self, hashes: &[u64], is_taken: &mut [bool]) -> Option<()> {
-        let Some(&first) = hashes.first() else { return Some(()) };
-        let bucket = self.bucket(first);
+        let bucket = self.bucket(*hashes.first()?);
         for attempt in 0..MULTIPLIERS_MAX {
             // Odd numbers unlike each other.
             self.multipliers[bucket] = attempt.wrapping_mul(0x9e37_79b9) | 1;
