@@ -591,7 +591,7 @@ mod tests {
 
     #[test]
     fn slots_of_one_code_are_visited_in_order_however_the_index_was_made() {
-        let codes = |slot: Slot| u64::from(slot) % 5000 << 40;
+        let codes = |slot: Slot| (u64::from(slot) % 5000) << 40;
         let all = (0..20_000).map(|slot| (codes(slot), slot));
         let mut one_by_one = HammingIndex::default();
         all.clone().for_each(|(code, slot)| one_by_one.insert(code, slot));

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use hashbrown::HashMap;
+use std::collections::HashMap;
 
 use crate::text::{Document, Word, bigram_hash};
 
