@@ -74,9 +74,9 @@ impl Shingles {
 #[inline]
 fn find(slots: &[Number], distinct: &[(u64, u32)], shingle: u64) -> usize {
     // Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4): a word code is part of a
-    // good hash already, and the multiplication brings all four together in the upper bits.
+    // good hash already, and the multiplication brings all four together in the upper 16 bits.
     let hash = shingle.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mut slot = (hash >> 32) as usize & (slots.len() - 1);
+    let mut slot = (hash >> 48) as usize & (slots.len() - 1);
     while slots[slot] != EMPTY && distinct[usize::from(slots[slot])].0 != shingle {
         slot = (slot + 1) & (slots.len() - 1);
     }
