@@ -3,40 +3,22 @@
 
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on should panic")]
 
-#[path = "../src/cli/bench/articles.rs"]
-#[expect(dead_code, reason = "not all of it is needed here")]
-mod articles;
+mod sample;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use articles::Articles;
 use divan::{Bencher, black_box};
 use newsprint::engine::Serving;
 use newsprint::text::Document;
 use newsprint::verify::{Judge, Probe, Sketch, posting_keys};
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// A brief, and an article of the usual length.
-const SIZES: [usize; 2] = [770, 3400];
-
-/// Enough that no branch predictor learns them by heart.
-const ARTICLES: u64 = 200;
+use sample::{SIZES, articles, document};
 
 fn main() {
-    // A busy machine slows down for longer than a hundred samples take.
-    divan::Divan::from_args().min_time(Duration::from_millis(500)).main();
+    sample::run_benches();
 }
 
 fn documents(bytes: usize) -> Vec<Document> {
-    let articles = Articles::new(bytes);
-    let document = |number| {
-        let article = articles.get(number);
-        Document::new(&article.title, &article.body)
-    };
-    (0..ARTICLES).map(document).collect()
+    articles(bytes).iter().map(document).collect()
 }
 
 fn judge() -> Arc<Judge> {
@@ -85,11 +67,10 @@ fn compare_unrelated<const BYTES: usize>(bencher: Bencher) {
 /// With the same text, its end cut off and another headline over it.
 #[divan::bench(consts = SIZES)]
 fn compare_copy<const BYTES: usize>(bencher: Bencher) {
-    let articles = Articles::new(BYTES);
-    let sketches: Vec<_> = (0..ARTICLES)
-        .map(|number| {
-            let article = articles.get(number);
-            let whole = Sketch::new(&Document::new(&article.title, &article.body));
+    let sketches: Vec<_> = articles(BYTES)
+        .iter()
+        .map(|article| {
+            let whole = Sketch::new(&document(article));
             let cut = article.body.char_indices().nth(article.body.len() * 4 / 5);
             let start = &article.body[..cut.map_or(article.body.len(), |(place, _)| place)];
             (whole, Sketch::new(&Document::new("Another headline over it", start)))

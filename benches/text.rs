@@ -4,13 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot go on should panic")]
 
-#[path = "../src/cli/bench/articles.rs"]
-#[expect(dead_code, reason = "not all of it is needed here")]
-mod articles;
+mod sample;
 
-use std::time::Duration;
-
-use articles::Articles;
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use newsprint::article::Article;
@@ -18,28 +13,10 @@ use newsprint::engine::Serving;
 use newsprint::kernel::Kernel;
 use newsprint::simhash::fingerprint;
 use newsprint::text::Document;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// A brief, and an article of the usual length.
-const SIZES: [usize; 2] = [770, 3400];
-
-/// Enough that no branch predictor learns them by heart.
-const ARTICLES: u64 = 200;
+use sample::{SIZES, articles, document};
 
 fn main() {
-    // A busy machine slows down for longer than a hundred samples take.
-    divan::Divan::from_args().min_time(Duration::from_millis(500)).main();
-}
-
-fn articles(bytes: usize) -> Vec<Article> {
-    let articles = Articles::new(bytes);
-    (0..ARTICLES).map(|number| articles.get(number)).collect()
-}
-
-fn document(article: &Article) -> Document {
-    Document::new(&article.title, &article.body)
+    sample::run_benches();
 }
 
 /// Times one pass over all articles; the rate is that of the bytes read.
