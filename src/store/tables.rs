@@ -209,6 +209,14 @@ impl CommitMark {
     }
 }
 
+impl Drop for CommitMark {
+    fn drop(&mut self) {
+        // Closing the file would do, were it not for other processes that this one has just
+        // started: until they run their own program they have all its files open too.
+        let _ = self.file.unlock();
+    }
+}
+
 fn cannot_write(error: io::Error) -> String {
     format!("it cannot be written to: {error}")
 }
