@@ -48,20 +48,13 @@ fn sketch_from_bytes<const BYTES: usize>(bencher: Bencher) {
     each(bencher, &bytes, |bytes| Sketch::from_bytes(bytes));
 }
 
-#[divan::bench(consts = SIZES)]
-fn probe<const BYTES: usize>(bencher: Bencher) {
-    let sketches: Vec<_> = documents(BYTES).iter().map(Sketch::new).collect();
-    each(bencher, &sketches, |sketch| drop(black_box(Probe::new(sketch.clone()))));
-}
-
 /// With the text of another article.
 #[divan::bench(consts = SIZES)]
 fn compare_unrelated<const BYTES: usize>(bencher: Bencher) {
     let sketches: Vec<_> = documents(BYTES).iter().map(Sketch::new).collect();
-    let pairs: Vec<_> =
-        sketches.windows(2).map(|pair| (Probe::new(pair[0].clone()), &pair[1])).collect();
+    let pairs: Vec<_> = sketches.windows(2).collect();
     let judge = judge();
-    each(bencher, &pairs, |(probe, other)| judge.compare(probe, other));
+    each(bencher, &pairs, |pair| judge.compare(&Probe::new(&pair[0]), &pair[1]));
 }
 
 /// With the same text, its end cut off and another headline over it.
@@ -76,8 +69,6 @@ fn compare_copy<const BYTES: usize>(bencher: Bencher) {
             (whole, Sketch::new(&Document::new("Another headline over it", start)))
         })
         .collect();
-    let pairs: Vec<_> =
-        sketches.iter().map(|(whole, start)| (Probe::new(whole.clone()), start)).collect();
     let judge = judge();
-    each(bencher, &pairs, |(probe, other)| judge.compare(probe, other));
+    each(bencher, &sketches, |(whole, start)| judge.compare(&Probe::new(whole), start));
 }

@@ -21,7 +21,7 @@ use crate::store::{
 };
 use crate::text::Document;
 use crate::topics::{self, TopicModel};
-use crate::verify::{self, Judge, Probe};
+use crate::verify::{self, Judge, Sketch};
 
 /// The model in the binary.
 static BUILT_IN_MODEL: &[u8] = include_bytes!("../models/topics.bin");
@@ -114,12 +114,12 @@ impl Serving {
             content_hash: article.content_hash(),
             fingerprint: simhash::fingerprint(&document),
             keys: verify::posting_keys(&document),
-            probe: Probe::of(&document),
+            sketch: Sketch::new(&document),
             classification: self.classify(&article, &document, explain),
             judge: Arc::clone(&self.judge),
             article,
-            document,
-            explain,
+            word_count: document.word_count(),
+            explained: explain.then_some(document),
             matches_max,
         };
         histogram!("newsprint_prepare_seconds").record(started.elapsed().as_secs_f64());

@@ -43,7 +43,8 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     let judge = load_model(args.model.as_ref())?.judge;
     let a = Side::read(&args.a)?;
     let b = Side::read(&args.b)?;
-    let comparison = judge.compare(&Probe::of(&a.document), &Sketch::new(&b.document));
+    let comparison =
+        judge.compare(&Probe::new(&Sketch::new(&a.document)), &Sketch::new(&b.document));
     let passages = overlaps(&a.document, &b.document);
     if args.json {
         return output::print_json(&Report::new(&a, &b, &comparison, &passages));

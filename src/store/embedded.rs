@@ -1,9 +1,10 @@
 //! The embedded store: an LSM tree (fjall) owns the truth, an index in memory finds candidates.
 //!
-//! One thread, [`super::writer`], does all writing. Readers share the index with it under a lock
-//! that is held for microseconds, and read records straight from the tree.
+//! One thread, [`super::writer`], decides all that is written. Readers share the index with it
+//! under a lock that is held for microseconds, and read records straight from the tree.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -14,6 +15,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use fjall::Database;
 use parking_lot::RwLock;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -45,6 +48,9 @@ const PROGRESS_PERIOD: Duration = Duration::from_secs(2);
 const LOAD_CHUNK_LEN: usize = 1 << 17;
 const LOAD_CHUNKS_MAX: usize = 1;
 
+/// Memory for sketches that were read lately: some 25,000 of them.
+const SKETCH_CACHE_BYTES: usize = 32 << 20;
+
 /// How much the store takes on.
 #[derive(Debug, Clone, Copy)]
 pub struct StoreOptions {
@@ -64,7 +70,17 @@ impl Default for StoreOptions {
 pub struct EmbeddedStore {
     shared: Arc<Shared>,
     commands: Option<mpsc::Sender<Command>>,
-    writer: Option<JoinHandle<()>>,
+    writer: Option<JoinHandle<io::Result<()>>>,
+}
+
+/// Tells the cache of sketches how much memory each takes.
+#[derive(Clone)]
+struct SketchBytes;
+
+impl Weighter<(CollectionNumber, Seq), Arc<Sketch>> for SketchBytes {
+    fn weight(&self, _: &(CollectionNumber, Seq), sketch: &Arc<Sketch>) -> u64 {
+        sketch.memory_bytes() as u64
+    }
 }
 
 /// What the writer and the readers share.
@@ -75,6 +91,8 @@ pub(super) struct Shared {
     /// The latest commit.
     pub commit: AtomicU64,
     pub collections: RwLock<HashMap<CollectionName, Arc<Collection>>>,
+    /// Sketches that were read lately. What everybody copies is read again and again.
+    sketches: Cache<(CollectionNumber, Seq), Arc<Sketch>, SketchBytes>,
     /// Why nothing can be written any more.
     pub closed: OnceLock<String>,
     pub folder: PathBuf,
@@ -142,6 +160,11 @@ impl EmbeddedStore {
             mark,
             commit: AtomicU64::new(commit),
             collections: RwLock::default(),
+            sketches: Cache::with_weighter(
+                SKETCH_CACHE_BYTES >> 10,
+                SKETCH_CACHE_BYTES as u64,
+                SketchBytes,
+            ),
             closed: OnceLock::new(),
             folder: folder.to_owned(),
             disk_reserve_bytes: options.disk_reserve_bytes,
@@ -151,10 +174,13 @@ impl EmbeddedStore {
 
         let (commands, receiver) = mpsc::channel(options.commands_max);
         let writer = Writer::new(Arc::clone(&shared), receiver);
+        let cannot_start = |error: io::Error| StoreError::Io(error.to_string());
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().build().map_err(cannot_start)?;
         let writer = std::thread::Builder::new()
             .name("newsprint-writer".to_owned())
-            .spawn(move || writer.run())
-            .map_err(|error| StoreError::Io(error.to_string()))?;
+            .spawn(move || writer.run(&runtime))
+            .map_err(cannot_start)?;
         Ok(EmbeddedStore { shared, commands: Some(commands), writer: Some(writer) })
     }
 
@@ -400,10 +426,10 @@ fn writer_gone() -> StoreError {
 impl Drop for EmbeddedStore {
     fn drop(&mut self) {
         self.commands.take();
-        if let Some(writer) = self.writer.take()
-            && writer.join().is_err()
-        {
-            tracing::error!("the writer ended by a panic");
+        match self.writer.take().map(JoinHandle::join) {
+            Some(Err(_)) => tracing::error!("the writer ended by a panic"),
+            Some(Ok(Err(error))) => tracing::error!(%error, "the writer could not start"),
+            Some(Ok(Ok(()))) | None => {}
         }
     }
 }
@@ -520,10 +546,22 @@ impl Shared {
         value.map(|value| decode(&value, place)).transpose()
     }
 
-    pub fn sketch(&self, collection: &Collection, seq: Seq) -> Result<Option<Sketch>, StoreError> {
-        let value = self.tables.sketches.get(seq_key(collection.number, seq))?;
+    pub fn sketch(
+        &self,
+        collection: &Collection,
+        seq: Seq,
+    ) -> Result<Option<Arc<Sketch>>, StoreError> {
+        let key = (collection.number, seq);
+        if let Some(sketch) = self.sketches.get(&key) {
+            return Ok(Some(sketch));
+        }
+        let Some(value) = self.tables.sketches.get(seq_key(collection.number, seq))? else {
+            return Ok(None);
+        };
         let damaged = || StoreError::Damaged(place("sketch", &collection.name, seq)());
-        value.map(|value| Sketch::from_bytes(&value).ok_or_else(damaged)).transpose()
+        let sketch = Arc::new(Sketch::from_bytes(&value).ok_or_else(damaged)?);
+        self.sketches.insert(key, Arc::clone(&sketch));
+        Ok(Some(sketch))
     }
 
     /// The submission that began a story.
@@ -555,7 +593,7 @@ impl Reader for CommittedReader<'_> {
         Ok(self.shared.article(self.collection, seq)?.map(Arc::new))
     }
 
-    fn sketch(&self, seq: Seq) -> Result<Option<Sketch>, StoreError> {
+    fn sketch(&self, seq: Seq) -> Result<Option<Arc<Sketch>>, StoreError> {
         self.shared.sketch(self.collection, seq)
     }
 }

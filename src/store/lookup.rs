@@ -12,7 +12,7 @@ use super::{CollectionSettings, Prepared, StoreError, StoredArticle};
 use crate::analysis::{DuplicateReport, Match, Story, Verdict};
 use crate::simhash::{WORDS_MIN, hamming_distance};
 use crate::text::Document;
-use crate::verify::{Comparison, Judge, MatchKind, Sketch, overlaps};
+use crate::verify::{Comparison, Judge, MatchKind, Probe, Sketch, overlaps};
 
 /// After so many candidates that are no match no more are looked at: the best come first, and real
 /// articles have five candidates on average.
@@ -24,7 +24,7 @@ const MATCHES_ENOUGH: usize = 8;
 /// Where remembered articles are read from. `None` means that it is no longer there.
 pub trait Reader {
     fn article(&self, seq: Seq) -> Result<Option<Arc<ArticleRecord>>, StoreError>;
-    fn sketch(&self, seq: Seq) -> Result<Option<Sketch>, StoreError>;
+    fn sketch(&self, seq: Seq) -> Result<Option<Arc<Sketch>>, StoreError>;
 }
 
 /// What was found.
@@ -64,9 +64,10 @@ pub fn look_up(
     };
 
     let judge = judge_for(&prepared.judge, &settings);
+    let probe = Probe::new(&prepared.sketch);
     let compare = |seq: Seq| -> Result<Option<Compared>, StoreError> {
         let Some(sketch) = reader.sketch(seq)? else { return Ok(None) };
-        let comparison = judge.compare(&prepared.probe, &sketch);
+        let comparison = judge.compare(&probe, &sketch);
         Ok(comparison.kind.map(|kind| Compared { seq, kind, comparison }))
     };
     let mut compared = Vec::new();
@@ -87,7 +88,7 @@ pub fn look_up(
     });
 
     let verdict = match compared.first().map(|best| best.kind) {
-        _ if prepared.document.word_count() < WORDS_MIN => Verdict::InsufficientText,
+        _ if prepared.word_count < WORDS_MIN => Verdict::InsufficientText,
         None => Verdict::Unique,
         Some(MatchKind::Exact) => Verdict::Exact,
         Some(MatchKind::Near) => Verdict::Near,
@@ -173,9 +174,9 @@ fn describe_match(prepared: &Prepared, compared: &Compared, article: &StoredArti
         containment: compared.comparison.containment,
         ..describe(article, same_source)
     };
-    if prepared.explain {
+    if let Some(document) = &prepared.explained {
         let other = Document::new("", &article.article.body);
-        found.overlaps = overlaps(&prepared.document, &other);
+        found.overlaps = overlaps(document, &other);
     }
     found
 }
@@ -199,7 +200,7 @@ pub fn describe(article: &StoredArticle, same_source: bool) -> Match {
 
 /// The report on an article in a collection that holds none.
 pub fn nothing_remembered(prepared: &Prepared) -> DuplicateReport {
-    let is_long_enough = prepared.document.word_count() >= WORDS_MIN;
+    let is_long_enough = prepared.word_count >= WORDS_MIN;
     DuplicateReport {
         verdict: if is_long_enough { Verdict::Unique } else { Verdict::InsufficientText },
         story: None,

@@ -32,7 +32,7 @@ use uuid::Uuid;
 use crate::analysis::{Analysis, Classification, DuplicateReport, Match};
 use crate::article::{Article, ArticleId, CollectionName, Timestamp};
 use crate::text::Document;
-use crate::verify::{Judge, Probe};
+use crate::verify::{Judge, Sketch};
 
 /// What a store does. Every backend passes the same suite of tests, `tests/it/store.rs`.
 #[async_trait]
@@ -116,13 +116,14 @@ pub struct Prepared {
     pub article_id: Option<ArticleId>,
     pub article: Article,
     pub content_hash: u128,
-    pub document: Document,
+    pub word_count: usize,
     pub fingerprint: Option<u64>,
     pub keys: Vec<Key>,
-    pub probe: Probe,
+    pub sketch: Sketch,
     pub classification: Classification,
     pub judge: Arc<Judge>,
-    pub explain: bool,
+    /// The article's words, if matches are to be explained.
+    pub explained: Option<Document>,
     pub matches_max: usize,
 }
 

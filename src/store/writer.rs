@@ -1,13 +1,17 @@
-//! The one thread that writes. It takes what has come in since it last looked, works through it in
-//! order, commits all of it with one sync of the disk, and only then answers.
+//! The one thread that decides what is written. It takes what has come in, works through it in
+//! order, and hands it over as a group to another thread, which commits all of it with one sync of
+//! the disk and only then answers. While the disk syncs a group the next one is worked through.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use fjall::{OwnedWriteBatch, PersistMode};
 use metrics::histogram;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -27,6 +31,9 @@ use crate::verify::Sketch;
 
 /// Commands that share one commit, at most.
 const GROUP_MAX: usize = 1024;
+
+/// So many are worth a commit of their own, even if more are waiting.
+const GROUP_ENOUGH: usize = 128;
 
 /// Articles that one sweep removes, at most: the writer has better things to do.
 const SWEEP_MAX: usize = 512;
@@ -53,22 +60,47 @@ impl Writer {
     }
 
     /// Works until every sender is gone and everything accepted is done.
-    pub fn run(mut self) {
-        while let Some(command) = self.commands.blocking_recv() {
-            let mut group = Group::new(&self.shared);
+    pub fn run(self, runtime: &Runtime) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let (committer, groups) = std::sync::mpsc::channel::<Complete>();
+        std::thread::scope(|scope| {
+            let commit_all = move || groups.iter().for_each(|group| group.commit(&shared));
+            let thread = std::thread::Builder::new().name("newsprint-commit".to_owned());
+            thread.spawn_scoped(scope, commit_all)?;
+            runtime.block_on(self.work(&committer));
+            // Without a sender the committer ends when it has done what there is.
+            drop(committer);
+            Ok(())
+        })
+    }
+
+    async fn work(mut self, committer: &std::sync::mpsc::Sender<Complete>) {
+        let (_, done) = oneshot::channel();
+        let mut before = Committing { changes: Arc::default(), done };
+        while let Some(command) = self.commands.recv().await {
+            let mut group = Group::new(&self.shared, Arc::clone(&before.changes));
             group.execute(command);
-            while group.answers.len() < GROUP_MAX
-                && let Ok(command) = self.commands.try_recv()
-            {
-                group.execute(command);
+            // Others join as long as the disk is busy with the group before, and if there are any.
+            while group.answers.len() < GROUP_ENOUGH || !before.is_done() {
+                tokio::select! {
+                    biased;
+                    Some(command) = self.commands.recv(), if group.answers.len() < GROUP_MAX => {
+                        group.execute(command);
+                    }
+                    _ = &mut before.done => break,
+                }
             }
-            group.commit();
+            let (complete, committing) = group.complete();
+            before = committing;
+            if committer.send(complete).is_err() {
+                return;
+            }
         }
     }
 }
 
 /// Sends an answer once it is known whether the group was committed.
-type Answer = Box<dyn FnOnce(Result<(), StoreError>)>;
+type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 /// Commands that are committed together. Later ones see what earlier ones will have written.
 struct Group<'s> {
@@ -77,22 +109,50 @@ struct Group<'s> {
     answers: Vec<Answer>,
     /// The room left on the disk, if that is too little to write more.
     too_little_room: Option<u64>,
-    /// What the batch changes, for reading it back: None means removed.
-    ids: HashMap<(CollectionNumber, ArticleId), Option<IdRecord>>,
-    articles: HashMap<(CollectionNumber, Seq), Option<Arc<Written>>>,
+    changes: Changes,
+    /// What the group before changes, which may still be on its way to the disk.
+    changes_before: Arc<Changes>,
     /// For encoding records.
     buffer: Vec<u8>,
+}
+
+/// What a batch changes, for reading it back: None means removed.
+#[derive(Default)]
+struct Changes {
+    ids: HashMap<(CollectionNumber, ArticleId), Option<IdRecord>>,
+    articles: HashMap<(CollectionNumber, Seq), Option<Arc<Written>>>,
+}
+
+/// A group that nothing is added to any more.
+struct Complete {
+    batch: OwnedWriteBatch,
+    answers: Vec<Answer>,
+    /// Dropped when the group is on the disk, or will never be.
+    on_its_way: oneshot::Sender<()>,
+}
+
+/// The same as who comes after it sees it.
+struct Committing {
+    changes: Arc<Changes>,
+    /// Ends when the group is on the disk, or will never be.
+    done: oneshot::Receiver<()>,
+}
+
+impl Committing {
+    fn is_done(&mut self) -> bool {
+        !matches!(self.done.try_recv(), Err(TryRecvError::Empty))
+    }
 }
 
 /// An article that the batch holds.
 struct Written {
     article: Arc<ArticleRecord>,
-    sketch: Sketch,
+    sketch: Arc<Sketch>,
     keys: Vec<Key>,
 }
 
 impl<'s> Group<'s> {
-    fn new(shared: &'s Shared) -> Self {
+    fn new(shared: &'s Shared, changes_before: Arc<Changes>) -> Self {
         let batch = shared.db.batch().durability(Some(PersistMode::SyncData));
         // A disk that does not tell is taken to have room; if it has none the commit will fail.
         let available = fs4::available_space(&shared.folder).ok();
@@ -101,8 +161,8 @@ impl<'s> Group<'s> {
             batch,
             answers: Vec::new(),
             too_little_room: available.filter(|&bytes| bytes < shared.disk_reserve_bytes),
-            ids: HashMap::new(),
-            articles: HashMap::new(),
+            changes: Changes::default(),
+            changes_before,
             buffer: Vec::new(),
         }
     }
@@ -134,43 +194,18 @@ impl<'s> Group<'s> {
         }
     }
 
-    fn answer<T: 'static>(&mut self, reply: Reply<T>, result: Result<T, StoreError>) {
+    fn answer<T: Send + 'static>(&mut self, reply: Reply<T>, result: Result<T, StoreError>) {
         self.answers.push(Box::new(move |committed| {
             // A client that left meanwhile does not hear of it.
             let _ = reply.send(committed.and(result));
         }));
     }
 
-    /// Makes everything durable, then answers.
-    fn commit(mut self) {
-        let closed = |reason: &String| StoreError::Closed(reason.clone());
-        let started = Instant::now();
-        if self.shared.closed.get().is_none() && !self.batch.is_empty() {
-            let commands = self.answers.len();
-            let number = self.shared.commit.fetch_add(1, Ordering::Relaxed) + 1;
-            let committed = encode(&number).and_then(|value| {
-                self.batch.insert(&self.shared.tables.meta, COMMIT, value);
-                Ok(self.batch.commit()?)
-            });
-            match committed {
-                Ok(()) => {
-                    if let Err(error) = self.shared.mark.write(number) {
-                        tracing::warn!(%error, "the latest commit cannot be marked");
-                    }
-                    histogram!("newsprint_commit_seconds").record(started.elapsed().as_secs_f64());
-                    histogram!("newsprint_commit_commands").record(commands as f64);
-                }
-                Err(error) => {
-                    // The index in memory now holds what the disk may not: only a new start, which
-                    // builds it from the disk, can make them agree again.
-                    tracing::error!(%error, "a commit failed; no more writes until a restart");
-                    let _ = self.shared.closed.set(error.to_string());
-                }
-            }
-        }
-        for answer in self.answers {
-            answer(self.shared.closed.get().map_or(Ok(()), |reason| Err(closed(reason))));
-        }
+    fn complete(self) -> (Complete, Committing) {
+        let Group { batch, answers, changes, .. } = self;
+        let (on_its_way, done) = oneshot::channel();
+        let committing = Committing { changes: Arc::new(changes), done };
+        (Complete { batch, answers, on_its_way }, committing)
     }
 
     fn submit(&mut self, prepared: Prepared) -> Result<Submitted, StoreError> {
@@ -234,7 +269,7 @@ impl<'s> Group<'s> {
             },
         });
         let id_record = IdRecord { seq, revision, content_hash: prepared.content_hash };
-        let (sketch, keys) = (prepared.probe.into_sketch(), prepared.keys);
+        let (sketch, keys) = (Arc::new(prepared.sketch), prepared.keys);
         let written = Arc::new(Written { article: record, sketch, keys });
         self.insert(&collection, seq, began, id_record, &written)?;
         Ok(outcome(&written.article, false))
@@ -275,8 +310,8 @@ impl<'s> Group<'s> {
         let id_bytes = encode_into(buffer, &id_record)?;
         self.batch.insert(&tables.ids, id_key(collection.number, id), id_bytes);
 
-        self.ids.insert((collection.number, id.clone()), Some(id_record));
-        self.articles.insert((collection.number, seq), Some(Arc::clone(written)));
+        self.changes.ids.insert((collection.number, id.clone()), Some(id_record));
+        self.changes.articles.insert((collection.number, seq), Some(Arc::clone(written)));
         collection.index.write().insert(seq, index_record.entry(), &written.keys);
         Ok(())
     }
@@ -295,7 +330,7 @@ impl<'s> Group<'s> {
     fn forget(&mut self, collection: &Collection, seq: Seq, written: &Written) {
         let id = &written.article.article_id;
         self.batch.remove(&self.shared.tables.ids, id_key(collection.number, id));
-        self.ids.insert((collection.number, id.clone()), None);
+        self.changes.ids.insert((collection.number, id.clone()), None);
         self.remove(collection, seq, written);
     }
 
@@ -306,7 +341,7 @@ impl<'s> Group<'s> {
         for table in [&tables.articles, &tables.index, &tables.sketches] {
             self.batch.remove(table, key);
         }
-        self.articles.insert((collection.number, seq), None);
+        self.changes.articles.insert((collection.number, seq), None);
 
         let keys_of = |member| match self.written(collection, member) {
             Ok(Some(written)) => written.keys.clone(),
@@ -424,7 +459,8 @@ impl<'s> Group<'s> {
         collection: &Collection,
         id: &ArticleId,
     ) -> Result<Option<IdRecord>, StoreError> {
-        match self.ids.get(&(collection.number, id.clone())) {
+        let key = (collection.number, id.clone());
+        match self.latest_changes().find_map(|changes| changes.ids.get(&key)) {
             Some(record) => Ok(*record),
             None => self.shared.id_record(collection, id),
         }
@@ -436,8 +472,8 @@ impl<'s> Group<'s> {
         collection: &Collection,
         seq: Seq,
     ) -> Result<Option<Arc<Written>>, StoreError> {
-        if let Some(written) = self.articles.get(&(collection.number, seq)) {
-            return Ok(written.clone());
+        if let Some(written) = self.changed(collection, seq) {
+            return Ok(written.cloned());
         }
         let (Some(article), Some(sketch), Some(index)) = (
             self.shared.article(collection, seq)?,
@@ -449,6 +485,52 @@ impl<'s> Group<'s> {
         let (article, keys) = (Arc::new(article), index.keys);
         Ok(Some(Arc::new(Written { article, sketch, keys })))
     }
+
+    /// What an article has become, if what is not on the disk yet changes it.
+    fn changed(&self, collection: &Collection, seq: Seq) -> Option<Option<&Arc<Written>>> {
+        let key = (collection.number, seq);
+        let written = self.latest_changes().find_map(|changes| changes.articles.get(&key))?;
+        Some(written.as_ref())
+    }
+
+    fn latest_changes(&self) -> impl Iterator<Item = &Changes> {
+        [&self.changes, &*self.changes_before].into_iter()
+    }
+}
+
+impl Complete {
+    /// Makes everything durable, then answers.
+    fn commit(mut self, shared: &Shared) {
+        let started = Instant::now();
+        if shared.closed.get().is_none() && !self.batch.is_empty() {
+            let commands = self.answers.len();
+            let number = shared.commit.fetch_add(1, Ordering::Relaxed) + 1;
+            let committed = encode(&number).and_then(|value| {
+                self.batch.insert(&shared.tables.meta, COMMIT, value);
+                Ok(self.batch.commit()?)
+            });
+            match committed {
+                Ok(()) => {
+                    if let Err(error) = shared.mark.write(number) {
+                        tracing::warn!(%error, "the latest commit cannot be marked");
+                    }
+                    histogram!("newsprint_commit_seconds").record(started.elapsed().as_secs_f64());
+                    histogram!("newsprint_commit_commands").record(commands as f64);
+                }
+                Err(error) => {
+                    // The index in memory now holds what the disk may not: only a new start, which
+                    // builds it from the disk, can make them agree again.
+                    tracing::error!(%error, "a commit failed; no more writes until a restart");
+                    let _ = shared.closed.set(error.to_string());
+                }
+            }
+        }
+        drop(self.on_its_way);
+        for answer in self.answers {
+            let closed = |reason: &String| StoreError::Closed(reason.clone());
+            answer(shared.closed.get().map_or(Ok(()), |reason| Err(closed(reason))));
+        }
+    }
 }
 
 struct GroupReader<'g, 's> {
@@ -458,15 +540,15 @@ struct GroupReader<'g, 's> {
 
 impl Reader for GroupReader<'_, '_> {
     fn article(&self, seq: Seq) -> Result<Option<Arc<ArticleRecord>>, StoreError> {
-        match self.group.articles.get(&(self.collection.number, seq)) {
-            Some(written) => Ok(written.as_ref().map(|written| Arc::clone(&written.article))),
+        match self.group.changed(self.collection, seq) {
+            Some(written) => Ok(written.map(|written| Arc::clone(&written.article))),
             None => Ok(self.group.shared.article(self.collection, seq)?.map(Arc::new)),
         }
     }
 
-    fn sketch(&self, seq: Seq) -> Result<Option<Sketch>, StoreError> {
-        match self.group.articles.get(&(self.collection.number, seq)) {
-            Some(written) => Ok(written.as_ref().map(|written| written.sketch.clone())),
+    fn sketch(&self, seq: Seq) -> Result<Option<Arc<Sketch>>, StoreError> {
+        match self.group.changed(self.collection, seq) {
+            Some(written) => Ok(written.map(|written| Arc::clone(&written.sketch))),
             None => self.group.shared.sketch(self.collection, seq),
         }
     }

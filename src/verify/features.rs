@@ -1,35 +1,30 @@
 //! What two articles have in common, as numbers for the judge.
 
+use std::cell::OnceCell;
+
 use super::shingles::{Shingles, shingles};
 use super::sketch::{SHINGLE_WORDS, Sketch, WordCode};
 use crate::simhash::WORDS_MIN;
-use crate::text::Document;
 
-/// A sketch made ready to be compared with many others.
+/// A sketch to be compared with many others.
 #[derive(Debug)]
-pub struct Probe {
-    sketch: Sketch,
-    shingles: Shingles,
+pub struct Probe<'s> {
+    sketch: &'s Sketch,
+    /// Numbered when they are first needed.
+    shingles: OnceCell<Shingles>,
 }
 
-impl Probe {
-    pub fn new(sketch: Sketch) -> Self {
-        let shingles = Shingles::new(sketch.text());
-        Probe { sketch, shingles }
+impl<'s> Probe<'s> {
+    pub fn new(sketch: &'s Sketch) -> Self {
+        Probe { sketch, shingles: OnceCell::new() }
     }
 
-    /// The sketch of an article, ready to be compared.
-    pub fn of(document: &Document) -> Self {
-        let (sketch, shingles) = Sketch::with_shingles(document);
-        Probe { sketch, shingles }
-    }
-
-    pub fn sketch(&self) -> &Sketch {
-        &self.sketch
-    }
-
-    pub fn into_sketch(self) -> Sketch {
+    pub(super) fn sketch(&self) -> &Sketch {
         self.sketch
+    }
+
+    fn shingles(&self) -> &Shingles {
+        self.shingles.get_or_init(|| Shingles::new(self.sketch.text()))
     }
 }
 
@@ -51,12 +46,13 @@ pub(super) fn align(probe: &Probe, other: &Sketch) -> Option<Alignment> {
     if probe.sketch.text().len().min(other.text().len()) < WORDS_MIN {
         return None;
     }
+    let probe_shingles = probe.shingles();
     // Where the other text has a shingle of the probe for the first time, by its number.
-    let mut other_places: Vec<Option<u32>> = vec![None; probe.shingles.distinct_count()];
+    let mut other_places: Vec<Option<u32>> = vec![None; probe_shingles.distinct_count()];
     let mut other_covered = vec![false; other.text().len()];
     let mut shared_count = 0;
     for (place, shingle) in shingles(other.text()).enumerate() {
-        if let Some(number) = probe.shingles.number(shingle) {
+        if let Some(number) = probe_shingles.number(shingle) {
             let first_place = &mut other_places[number];
             shared_count += usize::from(first_place.is_none());
             first_place.get_or_insert(place as u32);
@@ -69,18 +65,18 @@ pub(super) fn align(probe: &Probe, other: &Sketch) -> Option<Alignment> {
         return None;
     }
     let mut probe_covered = vec![false; probe.sketch.text().len()];
-    for (place, &number) in probe.shingles.numbers.iter().enumerate() {
+    for (place, &number) in probe_shingles.numbers.iter().enumerate() {
         if other_places[usize::from(number)].is_some() {
             probe_covered[place..place + SHINGLE_WORDS].fill(true);
         }
     }
     let jaccard = ratio(shared_count, a + b - shared_count);
     let swaps_of_probe = Swaps::new(&probe_covered, &other_covered, |place| {
-        other_places[usize::from(probe.shingles.numbers[place])]
+        other_places[usize::from(probe_shingles.numbers[place])]
     });
     let swaps_of_other = Swaps::new(&other_covered, &probe_covered, |place| {
         let shingle = shingles(&other.text()[place..place + SHINGLE_WORDS]).next()?;
-        Some(probe.shingles.first_place(probe.shingles.number(shingle)?))
+        Some(probe_shingles.first_place(probe_shingles.number(shingle)?))
     });
     let swaps = swaps_of_probe.max(swaps_of_other);
     Some(Alignment { jaccard, containment, probe_covered, other_covered, swaps })
@@ -177,14 +173,14 @@ pub(super) type FeatureVector = [f32; FEATURES.len()];
 pub(super) fn features(probe: &Probe, other: &Sketch, alignment: &Alignment) -> FeatureVector {
     let probe_words = WordSet::new(probe.sketch.text());
     let other_words = WordSet::new(other.text());
-    let probe_side = Side::new(&probe.sketch, &alignment.probe_covered, &probe_words, &other_words);
+    let probe_side = Side::new(probe.sketch, &alignment.probe_covered, &probe_words, &other_words);
     let other_side = Side::new(other, &alignment.other_covered, &other_words, &probe_words);
     let (shorter, longer) = if probe.sketch.length_order() <= other.length_order() {
         (probe_side, other_side)
     } else {
         (other_side, probe_side)
     };
-    let mut titles = Titles::new(&probe.sketch, other);
+    let mut titles = Titles::new(probe.sketch, other);
     if shorter.covered_count >= SPEAKS_FOR_ITSELF_WORDS {
         titles = titles.not_against();
     }

@@ -25,24 +25,25 @@ pub const POSTING_KEYS_MAX: usize = 16;
 /// 32 make the key, which are independent of the order. Fewer than five words give no key.
 pub fn posting_keys(document: &Document) -> Vec<u32> {
     let text = judged_text(document);
-    let mut smallest: Vec<u64> = Vec::with_capacity(POSTING_KEYS_MAX + 1);
-    for words in text.windows(5) {
-        let hash = pentagram_hash([
-            words[0].hash,
-            words[1].hash,
-            words[2].hash,
-            words[3].hash,
-            words[4].hash,
-        ]);
-        if smallest.len() == POSTING_KEYS_MAX && hash >= smallest[POSTING_KEYS_MAX - 1] {
-            continue;
+    let shingles = text.windows(5).map(|words| {
+        pentagram_hash([words[0].hash, words[1].hash, words[2].hash, words[3].hash, words[4].hash])
+    });
+    // Of so many evenly spread hashes about twice as many as are wanted are below this: too few
+    // less than once in a thousand texts, unless the text repeats itself.
+    let share = u64::MAX / (shingles.len().max(1) as u64);
+    let mut bound = share.saturating_mul(2 * POSTING_KEYS_MAX as u64);
+    let mut smallest: Vec<u64> = Vec::with_capacity(4 * POSTING_KEYS_MAX);
+    loop {
+        smallest.extend(shingles.clone().filter(|&hash| hash <= bound));
+        smallest.sort_unstable();
+        smallest.dedup();
+        if smallest.len() >= POSTING_KEYS_MAX || bound == u64::MAX {
+            break;
         }
-        if let Err(place) = smallest.binary_search(&hash) {
-            smallest.insert(place, hash);
-            smallest.truncate(POSTING_KEYS_MAX);
-        }
+        smallest.clear();
+        bound = bound.saturating_mul(8);
     }
-    smallest.iter().map(|&hash| hash as u32).collect()
+    smallest.iter().take(POSTING_KEYS_MAX).map(|&hash| hash as u32).collect()
 }
 
 /// The body, or title and body read as one text if the body alone is too short to judge by.
@@ -91,16 +92,11 @@ const HEADER_BYTES: usize = 8 + 4 + 2;
 
 impl Sketch {
     pub fn new(document: &Document) -> Self {
-        Self::with_shingles(document).0
-    }
-
-    pub(super) fn with_shingles(document: &Document) -> (Self, Shingles) {
         let text: Vec<WordCode> =
             judged_text(document).iter().take(TEXT_WORDS_MAX).map(WordCode::new).collect();
         let title = document.title.iter().take(TITLE_WORDS_MAX).map(WordCode::new).collect();
-        let shingles = Shingles::new(&text);
-        let shingle_count = shingles.distinct_count() as u32;
-        (Sketch { content: content_hash(document), shingle_count, title, text }, shingles)
+        let shingle_count = Shingles::new(&text).distinct_count() as u32;
+        Sketch { content: content_hash(document), shingle_count, title, text }
     }
 
     /// Layout, version 1, all little-endian: content hash (8 bytes), number of distinct shingles
@@ -140,6 +136,11 @@ impl Sketch {
             title: decode(title),
             text: decode(text),
         })
+    }
+
+    /// What it takes of memory.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + size_of::<WordCode>() * (self.title.len() + self.text.len())
     }
 
     /// A sketch of an article that nobody wrote, put together from words of others.

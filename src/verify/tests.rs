@@ -67,7 +67,7 @@ fn dividend(company: &str, cents: u32, payable: u32, record: u32) -> Document {
 
 fn compare(a: &Document, b: &Document) -> Comparison {
     let (a, b) = (Sketch::new(a), Sketch::new(b));
-    judge().compare(&Probe::new(a.clone()), &b)
+    judge().compare(&Probe::new(&a), &b)
 }
 
 #[track_caller]
@@ -82,7 +82,7 @@ fn check(a: &Document, b: &Document, expected: Option<MatchKind>) {
 fn feature(name: &str, a: &str, b: &str) -> f32 {
     let sketch = |body: &str| Sketch::new(&Document::new("", body));
     let (a, b) = (sketch(a), sketch(b));
-    let probe = Probe::new(a.clone());
+    let probe = Probe::new(&a);
     let alignment = align(&probe, &b).expect("the two share enough");
     let place = FEATURES.iter().position(|(feature, _)| *feature == name).expect("a feature");
     features(&probe, &b, &alignment)[place]

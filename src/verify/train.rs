@@ -145,7 +145,7 @@ fn pair_from_line(set: &str, line: PairLine) -> Pair {
 }
 
 fn features_of(a: &Sketch, b: &Sketch) -> Option<FeatureVector> {
-    let probe = Probe::new(a.clone());
+    let probe = Probe::new(a);
     align(&probe, b).map(|alignment| features(&probe, b, &alignment))
 }
 
@@ -522,7 +522,7 @@ fn share(part: usize, whole: usize) -> f64 {
 
 /// What the judge says of a pair.
 pub fn judge_pair(judge: &Judge, pair: &Pair) -> Option<MatchKind> {
-    judge.compare(&Probe::new(pair.a.clone()), &pair.b).kind
+    judge.compare(&Probe::new(&pair.a), &pair.b).kind
 }
 
 /// Answers for pairs, one to one, each by a judge that saw neither of its two articles: the

@@ -244,7 +244,7 @@ fn submission(article_id: Option<ArticleId>, article: &Article) -> Submission {
 
 fn judged(judge: &Judge, pair: &Pair) -> Option<MatchKind> {
     let sketch = |article: &Article| Sketch::new(&Document::new(&article.title, &article.body));
-    judge.compare(&Probe::new(sketch(&pair.b)), &sketch(&pair.a)).kind
+    judge.compare(&Probe::new(&sketch(&pair.b)), &sketch(&pair.a)).kind
 }
 
 fn is_same(kind: Option<MatchKind>) -> bool {
