@@ -255,24 +255,24 @@ impl Index {
         let mut truncated = false;
         // One entry per key or fingerprint found, so that equal ones can be counted.
         let mut hits: Vec<Seq> = Vec::new();
+        let mut slots: Vec<Slot> = Vec::new();
         for segment in &self.segments {
             segment.postings.touch(keys);
-            let lists = keys.iter().filter_map(|&key| segment.postings.get(key));
-            hits.extend(lists.flatten().map(|slot| segment.seq(slot)));
-            let Some(fingerprint) = fingerprint else { continue };
-            let mut visits = 0;
-            truncated |= segment
-                .fingerprints
-                .search(fingerprint, radius, |slot, _| {
-                    hits.push(segment.seq(slot));
+            keys.iter().for_each(|&key| segment.postings.find(key, &mut slots));
+            if let Some(fingerprint) = fingerprint {
+                let mut visits = 0;
+                let search = segment.fingerprints.search(fingerprint, radius, |slot, _| {
+                    slots.push(slot);
                     visits += 1;
                     if visits < HAMMING_VISITS_MAX {
                         ControlFlow::Continue(())
                     } else {
                         ControlFlow::Break(())
                     }
-                })
-                .is_break();
+                });
+                truncated |= search.is_break();
+            }
+            hits.extend(slots.drain(..).map(|slot| segment.seq(slot)));
         }
         hits.sort_unstable();
         let mut ranked: Vec<(i64, Seq)> = hits

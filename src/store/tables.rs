@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use fjall::config::CompressionPolicy;
+use fjall::config::{CompressionPolicy, FilterPolicy};
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
 use serde::{Deserialize, Serialize};
 
@@ -119,6 +119,9 @@ impl Tables {
                 .max_memtable_size(MEMTABLE_BYTES)
                 .data_block_compression_policy(CompressionPolicy::disabled())
         };
+        // Submissions are numbered, so every file holds a range of them of its own, and no filter
+        // is needed to tell whether one is in it.
+        let numbered = || small().filter_policy(FilterPolicy::disabled());
         // Articles are large and seldom read: apart from their keys they are not moved about when
         // the tree is tidied.
         let separated = KvSeparationOptions::default().compression(CompressionType::None);
@@ -126,9 +129,10 @@ impl Tables {
         let tables = Tables {
             meta: db.keyspace("meta", small)?,
             collections: db.keyspace("collections", small)?,
-            articles: db.keyspace("articles", || small().with_kv_separation(separated.clone()))?,
-            index: db.keyspace("index", small)?,
-            sketches: db.keyspace("sketches", small)?,
+            articles: db
+                .keyspace("articles", || numbered().with_kv_separation(separated.clone()))?,
+            index: db.keyspace("index", numbered)?,
+            sketches: db.keyspace("sketches", numbered)?,
             ids: db.keyspace("ids", small)?,
             stories: db.keyspace("stories", small)?,
         };
