@@ -19,7 +19,7 @@ use crate::config::Limits;
 use crate::engine::Submitting;
 
 /// Articles of one stream that may be in work at the same time.
-const STREAM_WINDOW: usize = 64;
+const STREAM_WINDOW: usize = 256;
 
 /// The service over an engine.
 #[derive(Clone)]

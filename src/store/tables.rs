@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use fjall::config::{CompressionPolicy, FilterPolicy};
+use fjall::config::{CompressionPolicy, FilterPolicy, PartitioningPolicy};
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,9 @@ const COMMIT_MARK_FILE: &str = "newsprint.commit";
 
 /// Journals may grow to this in all before what they hold is written out to the tables.
 const JOURNALS_BYTES_MAX: u64 = 128 << 20;
+
+/// Memory for blocks of tables that were read lately.
+const CACHE_BYTES: u64 = 64 << 20;
 
 /// Tables are written out when so much is in memory: little to read again at the next start.
 const MEMTABLE_BYTES: u64 = 16 << 20;
@@ -111,6 +114,7 @@ impl Tables {
 
     fn open_database(folder: &Path) -> Result<(Database, Tables), fjall::Error> {
         let db = Database::builder(folder)
+            .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNALS_BYTES_MAX)
             .journal_compression(CompressionType::None)
             .open()?;
@@ -118,6 +122,10 @@ impl Tables {
             KeyspaceCreateOptions::default()
                 .max_memtable_size(MEMTABLE_BYTES)
                 .data_block_compression_policy(CompressionPolicy::disabled())
+                // Of a file's index, and of its filter, only the part is read that is asked for:
+                // the whole of them take hundreds of kilobytes.
+                .index_block_partitioning_policy(PartitioningPolicy::all(true))
+                .filter_block_partitioning_policy(PartitioningPolicy::all(true))
         };
         // Submissions are numbered, so every file holds a range of them of its own, and no filter
         // is needed to tell whether one is in it.
