@@ -2,7 +2,10 @@
 //! `contract!`.
 
 use std::collections::BTreeMap;
+use std::future::{poll_fn, ready};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use newsprint::analysis::{MatchKind, Verdict};
@@ -14,6 +17,7 @@ use newsprint::store::{
     Submitted,
 };
 use tempfile::TempDir;
+use tokio::task::unconstrained;
 
 use crate::durability::Random;
 
@@ -36,6 +40,7 @@ contract! {
     embedded: super::Embedded;
     [
         any_history_leaves_what_a_plain_map_would,
+        what_is_not_on_disk_yet_counts_already,
         of_many_copies_one_is_unique_whatever_restarts,
         stories_do_not_chain,
         every_fingerprint_within_the_radius_is_found,
@@ -186,6 +191,58 @@ async fn any_history_leaves_what_a_plain_map_would(backend: &impl Backend) {
     drop(engine);
     let expected: usize = models.values().map(BTreeMap::len).sum();
     assert_eq!(backend.check(), (expected as u64, Vec::new()));
+}
+
+/// Submissions and deletions of a few articles, a thousand of them, that nobody waits for: each
+/// finds what those before it will have written, whichever commit they are part of.
+async fn what_is_not_on_disk_yet_counts_already(backend: &impl Backend) {
+    type Outcome<'e> = Pin<Box<dyn Future<Output = Option<(bool, u32)>> + 'e>>;
+    let engine = backend.open();
+    let collection = CollectionName::default();
+    let ids: Vec<ArticleId> =
+        (0..20).map(|number| ArticleId::new(format!("article-{number}")).unwrap()).collect();
+    let mut random = Random(1);
+    let mut model = Model::new();
+    let mut outcomes: Vec<(Outcome, Option<(bool, u32)>)> = Vec::new();
+    for step in 0..1000 {
+        let id = &ids[random.below(20) as usize];
+        let known = model.get(id.as_str()).copied();
+        if random.below(5) == 0 {
+            let deletion = engine.delete(&collection, id);
+            // It takes its place in the order when it is first polled, and may not be put off then.
+            let mut deletion: Outcome =
+                Box::pin(unconstrained(async { deletion.await.ok().map(|()| (false, 0)) }));
+            if let Poll::Ready(outcome) =
+                poll_fn(|context| Poll::Ready(deletion.as_mut().poll(context))).await
+            {
+                deletion = Box::pin(ready(outcome));
+            }
+            outcomes.push((deletion, known.map(|_| (false, 0))));
+            model.remove(id.as_str());
+        } else {
+            let version = random.below(5);
+            let permit = engine.wait_for_permit().await.unwrap();
+            let submission = submission(&collection, id.as_str(), article(version));
+            let begun = engine.begin(submission, permit).await.unwrap();
+            let outcome = async {
+                let submitted = begun.outcome().await.unwrap();
+                Some((submitted.replayed, submitted.revision))
+            };
+            let is_replay = known.is_some_and(|(known, ..)| known == version);
+            let revision = known.map_or(1, |(_, revision, _)| revision + u32::from(!is_replay));
+            outcomes.push((Box::pin(outcome), Some((is_replay, revision))));
+            if !is_replay {
+                model.insert(id.as_str().to_owned(), (version, revision, step));
+            }
+        }
+    }
+    for (step, (outcome, expected)) in outcomes.into_iter().enumerate() {
+        assert_eq!(outcome.await, expected, "step {step}");
+    }
+    check(&engine, &collection, Some(&model), u64::MAX).await;
+    drop(engine);
+    check(&backend.open(), &collection, Some(&model), u64::MAX).await;
+    assert_eq!(backend.check(), (model.len() as u64, Vec::new()));
 }
 
 /// Checks a whole collection: what is listed and in which order, every article, every story.
