@@ -5,15 +5,16 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, available_parallelism};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use fjall::Database;
+use fjall::{Database, Guard};
 use parking_lot::RwLock;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -43,10 +44,10 @@ const LIST_READS_MAX: usize = 10_000;
 /// While the index is built its progress is told so often.
 const PROGRESS_PERIOD: Duration = Duration::from_secs(2);
 
-/// Entries of the index that are read together at the start, and how many such chunks are read
-/// ahead.
-const LOAD_CHUNK_LEN: usize = 1 << 17;
-const LOAD_CHUNKS_MAX: usize = 1;
+/// At the start the index is read by so many threads at most, each of which takes so many
+/// submissions at once.
+const LOADERS_MAX: usize = 8;
+const LOAD_CHUNK_LEN: usize = 1 << 14;
 
 /// Memory for sketches that were read lately: some 25,000 of them.
 const SKETCH_CACHE_BYTES: usize = 32 << 20;
@@ -454,19 +455,32 @@ impl Shared {
         Ok(())
     }
 
-    /// Builds the index of a collection. One thread reads and decodes while another inserts.
+    /// Builds the index of a collection. Some threads read and decode while another inserts.
     fn load_index(&self, collection: &Collection) -> Result<(), StoreError> {
-        let mut index = collection.index.write();
-        let mut last = 0;
+        let Some(seqs) = self.seqs(collection)? else { return Ok(()) };
         let started = Instant::now();
         let mut told = started;
-        std::thread::scope(|scope| {
-            let (sender, chunks) = std::sync::mpsc::sync_channel(LOAD_CHUNKS_MAX);
-            let reader = scope.spawn(move || self.read_index(collection, &sender));
-            for chunk in chunks {
-                for (seq, record) in &chunk {
-                    index.append(*seq, record.entry(), &record.keys);
-                    last = *seq;
+        let mut index = collection.index.write();
+        let starts = || seqs.clone().step_by(LOAD_CHUNK_LEN);
+        let loaders = available_parallelism().map_or(1, usize::from).min(LOADERS_MAX);
+        std::thread::scope(|scope| -> Result<(), StoreError> {
+            // The loaders take turns, and so their chunks are taken in turns.
+            let chunks: Vec<Receiver<_>> = (0..loaders)
+                .map(|loader| {
+                    let (sender, chunks) = std::sync::mpsc::sync_channel(1);
+                    let mut starts = starts().skip(loader).step_by(loaders);
+                    // Nobody takes them any more if one of them could not be read.
+                    scope.spawn(move || {
+                        starts.try_for_each(|start| sender.send(self.read_index(collection, start)))
+                    });
+                    chunks
+                })
+                .collect();
+            for (number, _) in starts().enumerate() {
+                // A loader that is gone has panicked, and so will the scope.
+                let Ok(chunk) = chunks[number % loaders].recv() else { break };
+                for (seq, record) in chunk? {
+                    index.append(seq, record.entry(), &record.keys);
                 }
                 if told.elapsed() >= PROGRESS_PERIOD {
                     told = Instant::now();
@@ -474,38 +488,39 @@ impl Shared {
                     tracing::info!(collection = %collection.name, articles, "building the index");
                 }
             }
-            reader.join().map_err(|_| StoreError::Damaged("reading it panicked".to_owned()))?
+            Ok(())
         })?;
         index.settle();
-        collection.next_seq.store(last + 1, Ordering::Relaxed);
+        collection.next_seq.store(seqs.end() + 1, Ordering::Relaxed);
         let (articles, elapsed) = (index.article_count(), started.elapsed());
         tracing::info!(collection = %collection.name, articles, ?elapsed, "index built");
         Ok(())
     }
 
-    /// Reads all entries of a collection's index, in order, for whoever takes them.
+    /// The first and the last submission of a collection; None if it is empty.
+    fn seqs(&self, collection: &Collection) -> Result<Option<RangeInclusive<Seq>>, StoreError> {
+        let mut rows = self.tables.index.prefix(collection.number.to_be_bytes());
+        let (first, last) = (rows.next(), rows.next_back());
+        let seq = |row: Guard| entry_seq(&row.key()?);
+        let Some(first) = first.map(seq).transpose()? else { return Ok(None) };
+        let last = last.map(seq).transpose()?.unwrap_or(first);
+        Ok(Some(first..=last))
+    }
+
+    /// Reads a chunk of a collection's index, in order.
     fn read_index(
         &self,
         collection: &Collection,
-        chunks: &SyncSender<Vec<(Seq, IndexRecord)>>,
-    ) -> Result<(), StoreError> {
-        let mut chunk = Vec::new();
-        for row in self.tables.index.prefix(collection.number.to_be_bytes()) {
+        start: Seq,
+    ) -> Result<Vec<(Seq, IndexRecord)>, StoreError> {
+        let end = start.saturating_add(LOAD_CHUNK_LEN as Seq);
+        let keys = seq_key(collection.number, start)..seq_key(collection.number, end);
+        let entry = |row: Guard| {
             let (key, value) = row.into_inner()?;
-            let seq = seq_of_key(&key)
-                .ok_or_else(|| StoreError::Damaged(format!("a key of {} bytes", key.len())))?;
-            let record: IndexRecord = decode(&value, place("index entry", &collection.name, seq))?;
-            chunk.push((seq, record));
-            if chunk.len() == LOAD_CHUNK_LEN {
-                let full = std::mem::take(&mut chunk);
-                // Nobody takes them any more: whoever did has a reason of his own to give up.
-                if chunks.send(full).is_err() {
-                    return Ok(());
-                }
-            }
-        }
-        let _ = chunks.send(chunk);
-        Ok(())
+            let seq = entry_seq(&key)?;
+            Ok((seq, decode(&value, place("index entry", &collection.name, seq))?))
+        };
+        self.tables.index.range(keys).map(entry).collect()
     }
 
     pub fn collection(&self, name: &CollectionName) -> Option<Arc<Collection>> {
@@ -580,6 +595,12 @@ impl Shared {
         let article = self.article(collection, seq)?;
         Ok(article.filter(|article| !collection.is_forgotten(article.submit_time)))
     }
+}
+
+/// The submission that an entry of the index is of, by its key.
+fn entry_seq(key: &[u8]) -> Result<Seq, StoreError> {
+    let malformed = || StoreError::Damaged("a key of the index is malformed".to_owned());
+    seq_of_key(key).ok_or_else(malformed)
 }
 
 /// Reads what is committed.

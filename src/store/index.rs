@@ -162,11 +162,16 @@ impl Index {
     pub fn settle(&mut self) {
         for segment in &mut self.segments {
             let Segment { entries, fingerprints, postings, .. } = segment;
-            let codes = (0..entries.len() as Slot)
-                .filter_map(|slot| Some((entries.get(slot)?.fingerprint?, slot)));
-            *fingerprints = HammingIndex::from_codes(codes);
-            let story = |slot| entries.get(slot).map(|entry| entry.story);
-            postings.settle(|earlier, slot| story(earlier) == story(slot));
+            let entries = &*entries;
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let codes = (0..entries.len() as Slot)
+                        .filter_map(|slot| Some((entries.get(slot)?.fingerprint?, slot)));
+                    *fingerprints = HammingIndex::from_codes(codes);
+                });
+                let story = |slot| entries.get(slot).map(|entry| entry.story);
+                postings.settle(|earlier, slot| story(earlier) == story(slot));
+            });
         }
     }
 

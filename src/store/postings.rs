@@ -1,5 +1,9 @@
 //! Posting lists: which slots a sampled shingle was seen in.
 
+use std::thread::available_parallelism;
+
+use parking_lot::Mutex;
+
 use crate::hamming::{SLOT_MAX, Slot, push_tightly, remove_tightly};
 
 /// A shingle's sampled hash.
@@ -99,27 +103,43 @@ impl PostingLists {
     /// `stands_for` tells whether a slot is not needed under a key where an earlier one is.
     ///
     /// Appending to few buckets and then cutting each of them up at once is many times faster than
-    /// inserting, where every posting has to wait for memory.
-    pub fn settle(&mut self, stands_for: impl Fn(Slot, Slot) -> bool) {
-        let few = std::mem::take(&mut self.buckets);
-        self.buckets.resize_with(BUCKETS_MIN.max(self.len / BUCKET_LEN), Vec::new);
+    /// inserting, where every posting has to wait for memory. Several threads share the work.
+    pub fn settle(&mut self, stands_for: impl Fn(Slot, Slot) -> bool + Sync) {
+        let count = BUCKETS_MIN.max(self.len / BUCKET_LEN);
+        let few = std::mem::replace(&mut self.buckets, vec![Vec::new(); count]);
         self.len = 0;
-        let mut parts: Vec<Vec<u64>> = vec![Vec::new(); self.buckets.len().div_ceil(BUCKETS_MIN)];
-        for (number, bucket) in few.into_iter().enumerate() {
-            // All buckets that postings of this one go to have its number as their last bits.
-            for posting in bucket {
-                let part = self.bucket(posting.key(number)) / BUCKETS_MIN;
-                parts[part].push(posting.bits());
+        let few = Mutex::new(few.into_iter().enumerate());
+        std::thread::scope(|scope| {
+            let (sender, all_settled) = std::sync::mpsc::sync_channel(0);
+            for _ in 0..available_parallelism().map_or(1, usize::from) {
+                let (sender, few, stands_for) = (sender.clone(), &few, &stands_for);
+                scope.spawn(move || {
+                    let mut parts: Vec<Vec<u64>> = vec![Vec::new(); count.div_ceil(BUCKETS_MIN)];
+                    let next = || few.lock().next();
+                    while let Some((number, bucket)) = next() {
+                        // All buckets that postings of this one go to have its number as their
+                        // last bits.
+                        for posting in bucket {
+                            let part = bucket_number(posting.key(number), count) / BUCKETS_MIN;
+                            parts[part].push(posting.bits());
+                        }
+                        let settled = parts.iter_mut().map(|part| settled(part, stands_for));
+                        if sender.send((number, settled.collect::<Vec<_>>())).is_err() {
+                            return;
+                        }
+                    }
+                });
             }
-            for (part, postings) in parts.iter_mut().enumerate() {
-                let kept = settled(postings, &stands_for);
-                postings.clear();
-                if !kept.is_empty() {
-                    self.len += kept.len();
-                    self.buckets[part * BUCKETS_MIN + number] = kept;
+            drop(sender);
+            for (number, parts) in all_settled {
+                for (part, postings) in parts.into_iter().enumerate() {
+                    if !postings.is_empty() {
+                        self.len += postings.len();
+                        self.buckets[part * BUCKETS_MIN + number] = postings;
+                    }
                 }
             }
-        }
+        });
     }
 
     /// Reads a little of what will be needed of these keys' buckets. Done at once, the processor
@@ -158,12 +178,8 @@ impl PostingLists {
         bucket.filter(move |posting| posting.has_key_of(wanted)).map(|posting| posting.slot())
     }
 
-    /// The bucket of a key: its number is the last bits of the key, as many as all buckets' numbers
-    /// need, or one fewer where that bucket is still to come.
     fn bucket(&self, key: Key) -> usize {
-        let numbers = self.buckets.len().next_power_of_two();
-        let number = key as usize & (numbers - 1);
-        if number < self.buckets.len() { number } else { number - numbers / 2 }
+        bucket_number(key, self.buckets.len())
     }
 
     /// Adds a bucket, and moves there what belongs there from the one that stood in for it.
@@ -181,8 +197,16 @@ impl PostingLists {
     }
 }
 
-/// What is left of a bucket's postings where equal keys have been looked at.
-fn settled(postings: &mut [u64], stands_for: impl Fn(Slot, Slot) -> bool) -> Vec<Posting> {
+/// The bucket of a key, of so many: its number is the last bits of the key, as many as all buckets'
+/// numbers need, or one fewer where that bucket is still to come.
+fn bucket_number(key: Key, count: usize) -> usize {
+    let numbers = count.next_power_of_two();
+    let number = key as usize & (numbers - 1);
+    if number < count { number } else { number - numbers / 2 }
+}
+
+/// Takes a bucket's postings, and gives what is left where equal keys have been looked at.
+fn settled(postings: &mut Vec<u64>, stands_for: impl Fn(Slot, Slot) -> bool) -> Vec<Posting> {
     postings.sort_unstable();
     let mut kept: Vec<Posting> = Vec::with_capacity(postings.len());
     // Where the list of the key at hand begins.
@@ -198,6 +222,7 @@ fn settled(postings: &mut [u64], stands_for: impl Fn(Slot, Slot) -> bool) -> Vec
             kept.push(posting);
         }
     }
+    postings.clear();
     kept.shrink_to_fit();
     kept
 }
