@@ -461,22 +461,26 @@ impl Shared {
         let started = Instant::now();
         let mut told = started;
         let mut index = collection.index.write();
-        let starts = || seqs.clone().step_by(LOAD_CHUNK_LEN);
-        let loaders = available_parallelism().map_or(1, usize::from).min(LOADERS_MAX);
+        let chunk_count = (seqs.end() - seqs.start()) as usize / LOAD_CHUNK_LEN + 1;
+        let loaders = available_parallelism().map_or(1, usize::from);
+        let loaders = loaders.min(LOADERS_MAX).min(chunk_count);
         std::thread::scope(|scope| -> Result<(), StoreError> {
             // The loaders take turns, and so their chunks are taken in turns.
             let chunks: Vec<Receiver<_>> = (0..loaders)
                 .map(|loader| {
                     let (sender, chunks) = std::sync::mpsc::sync_channel(1);
-                    let mut starts = starts().skip(loader).step_by(loaders);
+                    let first = *seqs.start();
                     // Nobody takes them any more if one of them could not be read.
                     scope.spawn(move || {
-                        starts.try_for_each(|start| sender.send(self.read_index(collection, start)))
+                        (loader..chunk_count).step_by(loaders).try_for_each(|number| {
+                            let start = first + (number * LOAD_CHUNK_LEN) as Seq;
+                            sender.send(self.read_index(collection, start))
+                        })
                     });
                     chunks
                 })
                 .collect();
-            for (number, _) in starts().enumerate() {
+            for number in 0..chunk_count {
                 // A loader that is gone has panicked, and so will the scope.
                 let Ok(chunk) = chunks[number % loaders].recv() else { break };
                 for (seq, record) in chunk? {

@@ -16,6 +16,9 @@ pub const LIST_LEN_MAX: usize = 32;
 /// Postings a bucket holds on average when the next one is split.
 const BUCKET_LEN: usize = 32;
 
+/// So many postings are worth another thread when all of them are settled.
+const POSTINGS_PER_THREAD: usize = 1 << 18;
+
 /// The fewest buckets there are. The bits of a key that they tell are not kept in the postings.
 const BUCKETS_MIN: usize = 1 << BUCKETS_MIN_LOG2;
 const BUCKETS_MIN_LOG2: u32 = 8;
@@ -106,12 +109,14 @@ impl PostingLists {
     /// inserting, where every posting has to wait for memory. Several threads share the work.
     pub fn settle(&mut self, stands_for: impl Fn(Slot, Slot) -> bool + Sync) {
         let count = BUCKETS_MIN.max(self.len / BUCKET_LEN);
+        let threads = available_parallelism().map_or(1, usize::from);
+        let threads = threads.min(1 + self.len / POSTINGS_PER_THREAD);
         let few = std::mem::replace(&mut self.buckets, vec![Vec::new(); count]);
         self.len = 0;
         let few = Mutex::new(few.into_iter().enumerate());
         std::thread::scope(|scope| {
             let (sender, all_settled) = std::sync::mpsc::sync_channel(0);
-            for _ in 0..available_parallelism().map_or(1, usize::from) {
+            for _ in 0..threads {
                 let (sender, few, stands_for) = (sender.clone(), &few, &stands_for);
                 scope.spawn(move || {
                     let mut parts: Vec<Vec<u64>> = vec![Vec::new(); count.div_ceil(BUCKETS_MIN)];
@@ -123,8 +128,9 @@ impl PostingLists {
                             let part = bucket_number(posting.key(number), count) / BUCKETS_MIN;
                             parts[part].push(posting.bits());
                         }
-                        let settled = parts.iter_mut().map(|part| settled(part, stands_for));
-                        if sender.send((number, settled.collect::<Vec<_>>())).is_err() {
+                        let cut: Vec<_> =
+                            parts.iter_mut().map(|part| settled(part, stands_for)).collect();
+                        if sender.send((number, cut)).is_err() {
                             return;
                         }
                     }

@@ -4,8 +4,8 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use fjall::{OwnedWriteBatch, PersistMode};
@@ -76,9 +76,9 @@ impl Writer {
 
     async fn work(mut self, committer: &std::sync::mpsc::Sender<Complete>) {
         let (_, done) = oneshot::channel();
-        let mut before = Committing { changes: Arc::default(), done };
+        let mut before = Committing { changes: Weak::new(), done };
         while let Some(command) = self.commands.recv().await {
-            let mut group = Group::new(&self.shared, Arc::clone(&before.changes));
+            let mut group = Group::new(&self.shared, Weak::clone(&before.changes));
             group.execute(command);
             // Others join as long as the disk is busy with the group before, and if there are any.
             while group.answers.len() < GROUP_ENOUGH || !before.is_done() {
@@ -110,8 +110,8 @@ struct Group<'s> {
     /// The room left on the disk, if that is too little to write more.
     too_little_room: Option<u64>,
     changes: Changes,
-    /// What the group before changes, which may still be on its way to the disk.
-    changes_before: Arc<Changes>,
+    /// What the group before changes, until it is on the disk.
+    changes_before: Weak<Changes>,
     /// For encoding records.
     buffer: Vec<u8>,
 }
@@ -127,13 +127,14 @@ struct Changes {
 struct Complete {
     batch: OwnedWriteBatch,
     answers: Vec<Answer>,
-    /// Dropped when the group is on the disk, or will never be.
+    /// These two are dropped when the group is on the disk, or will never be.
+    changes: Arc<Changes>,
     on_its_way: oneshot::Sender<()>,
 }
 
 /// The same as who comes after it sees it.
 struct Committing {
-    changes: Arc<Changes>,
+    changes: Weak<Changes>,
     /// Ends when the group is on the disk, or will never be.
     done: oneshot::Receiver<()>,
 }
@@ -152,7 +153,7 @@ struct Written {
 }
 
 impl<'s> Group<'s> {
-    fn new(shared: &'s Shared, changes_before: Arc<Changes>) -> Self {
+    fn new(shared: &'s Shared, changes_before: Weak<Changes>) -> Self {
         let batch = shared.db.batch().durability(Some(PersistMode::SyncData));
         // A disk that does not tell is taken to have room; if it has none the commit will fail.
         let available = fs4::available_space(&shared.folder).ok();
@@ -203,9 +204,10 @@ impl<'s> Group<'s> {
 
     fn complete(self) -> (Complete, Committing) {
         let Group { batch, answers, changes, .. } = self;
+        let changes = Arc::new(changes);
         let (on_its_way, done) = oneshot::channel();
-        let committing = Committing { changes: Arc::new(changes), done };
-        (Complete { batch, answers, on_its_way }, committing)
+        let committing = Committing { changes: Arc::downgrade(&changes), done };
+        (Complete { batch, answers, changes, on_its_way }, committing)
     }
 
     fn submit(&mut self, prepared: Prepared) -> Result<Submitted, StoreError> {
@@ -460,8 +462,8 @@ impl<'s> Group<'s> {
         id: &ArticleId,
     ) -> Result<Option<IdRecord>, StoreError> {
         let key = (collection.number, id.clone());
-        match self.latest_changes().find_map(|changes| changes.ids.get(&key)) {
-            Some(record) => Ok(*record),
+        match self.changed(|changes| changes.ids.get(&key).copied()) {
+            Some(record) => Ok(record),
             None => self.shared.id_record(collection, id),
         }
     }
@@ -472,8 +474,8 @@ impl<'s> Group<'s> {
         collection: &Collection,
         seq: Seq,
     ) -> Result<Option<Arc<Written>>, StoreError> {
-        if let Some(written) = self.changed(collection, seq) {
-            return Ok(written.cloned());
+        if let Some(written) = self.changed_article(collection, seq) {
+            return Ok(written);
         }
         let (Some(article), Some(sketch), Some(index)) = (
             self.shared.article(collection, seq)?,
@@ -487,14 +489,13 @@ impl<'s> Group<'s> {
     }
 
     /// What an article has become, if what is not on the disk yet changes it.
-    fn changed(&self, collection: &Collection, seq: Seq) -> Option<Option<&Arc<Written>>> {
-        let key = (collection.number, seq);
-        let written = self.latest_changes().find_map(|changes| changes.articles.get(&key))?;
-        Some(written.as_ref())
+    fn changed_article(&self, collection: &Collection, seq: Seq) -> Option<Option<Arc<Written>>> {
+        self.changed(|changes| changes.articles.get(&(collection.number, seq)).cloned())
     }
 
-    fn latest_changes(&self) -> impl Iterator<Item = &Changes> {
-        [&self.changes, &*self.changes_before].into_iter()
+    /// Looks for something among what is not on the disk yet, the latest first.
+    fn changed<T>(&self, find: impl Fn(&Changes) -> Option<T>) -> Option<T> {
+        find(&self.changes).or_else(|| find(&*self.changes_before.upgrade()?))
     }
 }
 
@@ -525,7 +526,7 @@ impl Complete {
                 }
             }
         }
-        drop(self.on_its_way);
+        drop((self.changes, self.on_its_way));
         for answer in self.answers {
             let closed = |reason: &String| StoreError::Closed(reason.clone());
             answer(shared.closed.get().map_or(Ok(()), |reason| Err(closed(reason))));
@@ -540,14 +541,14 @@ struct GroupReader<'g, 's> {
 
 impl Reader for GroupReader<'_, '_> {
     fn article(&self, seq: Seq) -> Result<Option<Arc<ArticleRecord>>, StoreError> {
-        match self.group.changed(self.collection, seq) {
+        match self.group.changed_article(self.collection, seq) {
             Some(written) => Ok(written.map(|written| Arc::clone(&written.article))),
             None => Ok(self.group.shared.article(self.collection, seq)?.map(Arc::new)),
         }
     }
 
     fn sketch(&self, seq: Seq) -> Result<Option<Arc<Sketch>>, StoreError> {
-        match self.group.changed(self.collection, seq) {
+        match self.group.changed_article(self.collection, seq) {
             Some(written) => Ok(written.map(|written| Arc::clone(&written.sketch))),
             None => self.group.shared.sketch(self.collection, seq),
         }
