@@ -8,9 +8,9 @@ mod sample;
 use std::sync::Arc;
 
 use divan::{Bencher, black_box};
-use newsprint::engine::Serving;
+use newsprint::analyser::Analyser;
+use newsprint::duplicates::{Judge, Probe, Sketch, posting_keys};
 use newsprint::text::Document;
-use newsprint::verify::{Judge, Probe, Sketch, posting_keys};
 use sample::{SIZES, articles, document};
 
 fn main() {
@@ -22,7 +22,7 @@ fn documents(bytes: usize) -> Vec<Document> {
 }
 
 fn judge() -> Arc<Judge> {
-    Serving::built_in().unwrap().judge
+    Analyser::built_in().unwrap().judge
 }
 
 /// Times one item after the other, over and over.

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use articles::Articles;
 use clap::Parser;
+use newsprint::analyser::{Analyser, Submission};
 use newsprint::article::{Article, ArticleId, CollectionName};
-use newsprint::engine::{Serving, Submission};
 use newsprint::store::{ArticleStore, EmbeddedStore, Pending, Prepared, StoreOptions};
 use tokio::runtime::Runtime;
 
@@ -65,7 +65,7 @@ const LOOK_UPS: u64 = 1000;
 struct Bench<'a> {
     args: &'a Args,
     articles: Articles,
-    serving: Serving,
+    analyser: Analyser,
     store: EmbeddedStore,
 }
 
@@ -95,17 +95,17 @@ fn main() {
     let temporary = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let data = args.data.clone().unwrap_or_else(|| temporary.path().join("data"));
     let articles = Articles::new(args.bytes);
-    let serving = Serving::built_in().unwrap();
+    let analyser = Analyser::built_in().unwrap();
     let idle = resident_bytes();
     if data.exists() {
         let store = open(&data, idle);
-        let bench = Bench { args: &args, articles, serving, store };
+        let bench = Bench { args: &args, articles, analyser, store };
         let [new, copies] = bench.look_ups_among(args.articles);
         println!("look-up of a new article: {new}, of a copy: {copies}");
         return;
     }
     let store = EmbeddedStore::open(&data, StoreOptions::default()).unwrap();
-    let bench = Bench { args: &args, articles, serving, store };
+    let bench = Bench { args: &args, articles, analyser, store };
 
     println!("articles of {} bytes; look-ups in µs: median, p99\n", bench.articles.mean_bytes());
     println!(
@@ -161,7 +161,7 @@ impl Bench<'_> {
     }
 
     fn prepare(&self, number: u64) -> Prepared {
-        self.serving.prepare(Submission {
+        self.analyser.prepare(Submission {
             collection: CollectionName::default(),
             article_id: Some(ArticleId::new(format!("article-{number}")).unwrap()),
             article: self.article(number),

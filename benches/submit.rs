@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 use articles::Articles;
 use mimalloc::MiMalloc;
+use newsprint::analyser::{Analyser, Submission};
 use newsprint::article::{ArticleId, CollectionName};
-use newsprint::engine::{Serving, Submission};
 use newsprint::store::{ArticleStore, EmbeddedStore, Pending, Prepared, StoreOptions};
 
 /// The allocator of the program, which counts what is asked of it while that is wanted.
@@ -92,7 +92,7 @@ fn print(what: &str, timed: &Cost, counted: &Cost) {
 
 fn main() {
     let articles = Articles::new(3400);
-    let serving = Serving::built_in().unwrap();
+    let analyser = Analyser::built_in().unwrap();
     // Not in /tmp, which is memory on many machines.
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let store = EmbeddedStore::open(&folder.path().join("data"), StoreOptions::default()).unwrap();
@@ -110,7 +110,7 @@ fn main() {
         let submissions: Vec<_> = numbers.map(submission).collect();
         let mut prepared = Vec::with_capacity(count as usize);
         let cost = measure(count, is_counting, || {
-            prepared.extend(submissions.into_iter().map(|submission| serving.prepare(submission)));
+            prepared.extend(submissions.into_iter().map(|submission| analyser.prepare(submission)));
         });
         (prepared, cost)
     };

@@ -8,8 +8,8 @@ mod sample;
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
+use newsprint::analyser::Analyser;
 use newsprint::article::Article;
-use newsprint::engine::Serving;
 use newsprint::kernel::Kernel;
 use newsprint::simhash::fingerprint;
 use newsprint::text::Document;
@@ -65,14 +65,14 @@ fn fingerprint_alone<const BYTES: usize>(bencher: Bencher) {
 fn topics_alone<const BYTES: usize>(bencher: Bencher) {
     let articles = articles(BYTES);
     let documents: Vec<Document> = articles.iter().map(document).collect();
-    let topics = Serving::built_in().unwrap().topics;
+    let topics = Analyser::built_in().unwrap().topics;
     pass(bencher, &articles, |index| topics.classify(&documents[index]).known_share);
 }
 
 #[divan::bench(consts = SIZES)]
 fn text_fingerprint_and_topics<const BYTES: usize>(bencher: Bencher) {
     let articles = articles(BYTES);
-    let topics = Serving::built_in().unwrap().topics;
+    let topics = Analyser::built_in().unwrap().topics;
     pass(bencher, &articles, |index| {
         let document = document(&articles[index]);
         (fingerprint(&document), topics.classify(&document).known_share)

@@ -95,4 +95,4 @@ pub struct Match {
     pub overlaps: Vec<Overlap>,
 }
 
-pub use crate::verify::{MatchKind, Overlap};
+pub use crate::duplicates::{MatchKind, Overlap};

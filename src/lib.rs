@@ -10,7 +10,7 @@
 //! * [`text`]: an article's title and body as hashed words. Everything else sees text through it.
 //! * [`simhash`]: the fingerprint, 64 bits that change little when a text does.
 //! * [`hamming`]: every stored code within a distance of another.
-//! * [`verify`]: are two articles the same text? Sketch, posting keys, and the learned judge.
+//! * [`duplicates`]: are two articles the same text? Sketch, posting keys, and the learned judge.
 //! * [`topics`]: what an article is about, with the words that say so; also trains the model.
 //! * [`model`]: the file that holds what was learnt.
 //! * [`language`]: which language a text is in.
@@ -18,16 +18,19 @@
 //! The service around it:
 //!
 //! * [`article`], [`analysis`]: the nouns. What is sent, and what is found out.
+//! * [`analyser`]: a model at work: all that can be said of one article without looking at others.
 //! * [`store`]: the memory. One writer, durable before it answers, candidates from an index in RAM.
 //! * [`engine`]: the use cases, whatever protocol asks for them.
 //! * [`api`]: the gRPC contract and our side of it. The only module that knows protobuf.
 //! * [`server`]: the service on a listener: health, limits, deadlines, drain.
 //! * [`config`], [`telemetry`]: settings, log, metrics.
 
+pub mod analyser;
 pub mod analysis;
 pub mod api;
 pub mod article;
 pub mod config;
+pub mod duplicates;
 pub mod engine;
 pub mod hamming;
 pub mod kernel;
@@ -39,4 +42,3 @@ pub mod store;
 pub mod telemetry;
 pub mod text;
 pub mod topics;
-pub mod verify;

@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 use gaoya::minhash::{MinHashIndex, MinHasher, MinHasher32, calculate_minhash_params};
 use newsprint::article::{Article, ArticleId, CollectionName};
-use newsprint::engine::{Serving, Submission};
+use newsprint::analyser::{Analyser, Submission};
 use newsprint::store::{ArticleStore, EmbeddedStore, Pending, Prepared, StoreOptions};
 
 use crate::articles::Articles;
@@ -26,11 +26,11 @@ pub fn compare() {
         (STORED..STORED + QUERIES).map(|number| articles.get(number)).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let folder = tempfile::tempdir_in(".").expect("a folder");
-    let serving = Serving::built_in().expect("the built-in model");
+    let analyser = Analyser::built_in().expect("the built-in model");
     let store = EmbeddedStore::open(&folder.path().join("data"), StoreOptions::default())
         .expect("an empty store");
     let prepare = |id: Option<u64>, article: Article| -> Prepared {
-        serving.prepare(Submission {
+        analyser.prepare(Submission {
             collection: CollectionName::default(),
             article_id: id.map(|id| ArticleId::new(id.to_string()).expect("a number is an id")),
             article,

@@ -2,7 +2,7 @@
 
 use gaoya::simhash::{SimHash, SimSipHasher64};
 use gaoya::text::whitespace_split;
-use newsprint::engine::Serving;
+use newsprint::analyser::Analyser;
 use newsprint::simhash::fingerprint;
 use newsprint::text::Document;
 
@@ -16,7 +16,7 @@ pub fn compare() {
     let articles = articles(ARTICLES, BYTES);
     let bytes: usize =
         articles.iter().map(|article| article.title.len() + article.body.len()).sum();
-    let topics = Serving::built_in().expect("the built-in model").topics;
+    let topics = Analyser::built_in().expect("the built-in model").topics;
     // Its words are as they stand in the text: not lower-cased, which would take it longer.
     let simhash = SimHash::<SimSipHasher64, u64, 64>::new(SimSipHasher64::new(1, 2));
     let mut copy = vec![0; articles.iter().map(|article| article.body.len()).max().unwrap_or(0)];

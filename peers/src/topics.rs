@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 
 use fasttext::FastText;
 use fasttext::args::{Args, LossName};
-use newsprint::engine::Serving;
+use newsprint::analyser::Analyser;
 use newsprint::text::Document;
 
 use crate::{articles, take_turns};
@@ -20,7 +20,7 @@ const WORDS_READ: usize = 300;
 
 pub fn compare() {
     let articles = articles(TRAINING, BYTES);
-    let topics = Serving::built_in().expect("the built-in model").topics;
+    let topics = Analyser::built_in().expect("the built-in model").topics;
     // Lower-cased and cut before the clock starts.
     let texts: Vec<String> = articles
         .iter()

@@ -6,9 +6,9 @@ use super::convert::{collection_name, collections_page, settings_from, timestamp
 use super::error::Violations;
 use super::pb::admin_service_server::AdminService;
 use super::{EngineSlot, pb};
+use crate::analyser::to_f64;
 use crate::article::{ArticleId, BackupName};
 use crate::config::Limits;
-use crate::engine::to_f64;
 use crate::kernel::Kernel;
 use crate::simhash;
 
@@ -33,8 +33,8 @@ impl AdminService for AdminApi {
         let engine = self.engine.ready()?;
         let limits = engine.limits();
         let collections = engine.collections().await?;
-        let serving = engine.serving();
-        let mut topics: Vec<pb::TopicInfo> = (serving.topics.labels().iter())
+        let analyser = engine.analyser();
+        let mut topics: Vec<pb::TopicInfo> = (analyser.topics.labels().iter())
             .map(|label| pb::TopicInfo {
                 topic: label.name.clone(),
                 threshold: to_f64(label.threshold),
@@ -59,7 +59,7 @@ impl AdminService for AdminApi {
             }),
             fingerprint_scheme: simhash::SCHEME.to_owned(),
             kernel: Kernel::active().name().to_owned(),
-            model_version: serving.version.clone(),
+            model_version: analyser.version.clone(),
             topics,
             collection_count: collections.len() as i64,
             article_count: collections.iter().map(|info| info.article_count as i64).sum(),

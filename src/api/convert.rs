@@ -7,17 +7,17 @@ use uuid::Uuid;
 
 use super::error::Violations;
 use super::pb;
+use crate::analyser::{Submission, to_f64};
 use crate::analysis::{
     Analysis, Classification, DuplicateReport, Match, Reliability, TopicScore, Verdict,
 };
 use crate::article::{Article, ArticleId, CollectionName, Timestamp};
 use crate::config::Limits;
-use crate::engine::{Submission, to_f64};
+use crate::duplicates::{MatchKind, Overlap};
 use crate::simhash;
 use crate::store::{
     CollectionInfo, CollectionSettings, ListFilter, Seq, SimilarQuery, StoredArticle, Submitted,
 };
-use crate::verify::{MatchKind, Overlap};
 
 const MATCHES_DEFAULT: usize = 10;
 const SIMILAR_DEFAULT: usize = 100;

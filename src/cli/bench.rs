@@ -244,8 +244,8 @@ fn write_figures(
 
 #[cfg(test)]
 mod tests {
+    use newsprint::analyser::Analyser;
     use newsprint::article::Article;
-    use newsprint::engine::Serving;
     use newsprint::text::Document;
 
     use super::articles::Articles;
@@ -264,11 +264,11 @@ mod tests {
     #[test]
     fn articles_are_like_english_to_those_who_read_them() {
         let articles = Articles::new(3400);
-        let serving = Serving::built_in().unwrap();
+        let analyser = Analyser::built_in().unwrap();
         let (mut bytes, mut beyond_ascii) = (0, 0);
         for number in 0..50 {
             let Article { title, body, .. } = articles.get(number);
-            let classification = serving.topics.classify(&Document::new(&title, &body));
+            let classification = analyser.topics.classify(&Document::new(&title, &body));
             assert!((0.8..0.98).contains(&classification.known_share), "{classification:?}");
             bytes += body.len();
             beyond_ascii += body.bytes().filter(|byte| !byte.is_ascii()).count();

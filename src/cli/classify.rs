@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
+use newsprint::analyser::Analyser;
 use newsprint::api::pb;
 use newsprint::article::Article;
-use newsprint::engine::Serving;
 use newsprint::text::Document;
 
 use super::block_on;
@@ -83,10 +83,10 @@ fn print(
 }
 
 fn classify_locally(args: &ClassifyArgs, json: Option<ProtoJson>) -> Result<()> {
-    let serving = load_model(args.model.as_ref())?;
+    let analyser = load_model(args.model.as_ref())?;
     for file in &args.articles.files {
         let article = args.articles.read(file)?;
-        let said = classify(&serving, &article, args.articles.explain);
+        let said = classify(&analyser, &article, args.articles.explain);
         match &json {
             Some(json) => json.print("Classification", &said)?,
             None => {
@@ -100,7 +100,7 @@ fn classify_locally(args: &ClassifyArgs, json: Option<ProtoJson>) -> Result<()> 
     Ok(())
 }
 
-fn classify(serving: &Serving, article: &pb::Article, explain: bool) -> pb::Classification {
+fn classify(analyser: &Analyser, article: &pb::Article, explain: bool) -> pb::Classification {
     let article = Article {
         title: article.title.clone(),
         body: article.body.clone(),
@@ -108,15 +108,15 @@ fn classify(serving: &Serving, article: &pb::Article, explain: bool) -> pb::Clas
         ..Article::default()
     };
     let document = Document::new(&article.title, &article.body);
-    serving.classify(&article, &document, explain).into()
+    analyser.classify(&article, &document, explain).into()
 }
 
 /// The model of a file, or the one in this program.
-pub fn load_model(file: Option<&PathBuf>) -> Result<Serving> {
+pub fn load_model(file: Option<&PathBuf>) -> Result<Analyser> {
     match file {
-        Some(path) => Serving::from_file(path)
+        Some(path) => Analyser::from_file(path)
             .map_err(|reason| anyhow!("the model {} cannot be used: {reason}", path.display())),
-        None => Serving::built_in().map_err(|reason| {
+        None => Analyser::built_in().map_err(|reason| {
             anyhow!("the built-in model cannot be used: {reason}; this is a bug")
         }),
     }

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use newsprint::api::pb;
+use newsprint::duplicates::{Comparison, MatchKind, Overlap, Probe, Sketch, overlaps};
 use newsprint::simhash::{fingerprint, hamming_distance};
 use newsprint::text::Document;
-use newsprint::verify::{Comparison, MatchKind, Overlap, Probe, Sketch, overlaps};
 use serde::Serialize;
 
 use super::classify::load_model;

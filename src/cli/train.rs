@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
+use newsprint::duplicates::MatchKind;
+use newsprint::duplicates::train::{Label, Pair, Score, cross_validate, read_training_pairs};
 use newsprint::model::Model;
 use newsprint::topics::train::{Progress, TrainConfig, TrainingFiles};
-use newsprint::verify::MatchKind;
-use newsprint::verify::train::{Label, Pair, Score, cross_validate, read_training_pairs};
-use newsprint::{topics, verify};
+use newsprint::{duplicates, topics};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -117,7 +117,7 @@ fn train_duplicates(args: &DuplicatesArgs) -> Result<()> {
     let pairs = output::with_spinner("reading pairs", || read_training_pairs(&args.data))?;
     let bar = output::progress_bar(1, output::BAR);
     bar.set_message("training");
-    let judge = verify::train::train(&pairs.iter().collect::<Vec<_>>(), |done, total| {
+    let judge = duplicates::train::train(&pairs.iter().collect::<Vec<_>>(), |done, total| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     });

@@ -4,21 +4,9 @@
 //! Candidates belong to the store, and so does the second look at them: a submission is one ordered
 //! step of replay or revision, candidates, verdict, durable commit, findable.
 
-mod backup;
-mod check;
 mod embedded;
-mod index;
-mod integrity;
-mod lookup;
-mod postings;
-mod record;
-mod tables;
-mod writer;
 
-pub use check::{CheckReport, check};
-pub use embedded::{EmbeddedStore, StoreOptions};
-pub use index::Seq;
-pub use postings::{Key, LIST_LEN_MAX};
+pub use embedded::{CheckReport, EmbeddedStore, Key, LIST_LEN_MAX, Seq, StoreOptions, check};
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -31,8 +19,8 @@ use uuid::Uuid;
 
 use crate::analysis::{Analysis, Classification, DuplicateReport, Match};
 use crate::article::{Article, ArticleId, CollectionName, Timestamp};
+use crate::duplicates::{Judge, Sketch};
 use crate::text::Document;
-use crate::verify::{Judge, Sketch};
 
 /// What a store does. Every backend passes the same suite of tests, `tests/it/store.rs`.
 #[async_trait]

@@ -8,10 +8,11 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use newsprint::analyser::Submission;
 use newsprint::analysis::{MatchKind, Verdict};
 use newsprint::article::{Article, ArticleId, CollectionName};
 use newsprint::config::Limits;
-use newsprint::engine::{Engine, EngineError, Submission};
+use newsprint::engine::{Engine, EngineError};
 use newsprint::store::{
     CollectionSettings, EmbeddedStore, ListFilter, SimilarQuery, StoreError, StoreOptions,
     Submitted,

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
+use newsprint::analyser::Submission;
 use newsprint::article::{Article, ArticleId, CollectionName};
 use newsprint::config::Limits;
-use newsprint::engine::{Engine, Submission};
+use newsprint::duplicates::{Judge, MatchKind, Probe, Sketch};
+use newsprint::engine::Engine;
 use newsprint::store::{EmbeddedStore, StoreOptions};
 use newsprint::text::Document;
-use newsprint::verify::{Judge, MatchKind, Probe, Sketch};
 use serde::{Deserialize, Serialize};
 
 use super::{check_minimums, parse_share};
@@ -197,7 +198,7 @@ async fn ask(pairs: &[Pair], model: Option<PathBuf>) -> Result<Vec<Answer>> {
         }
     }
     bar.set_message("analysing");
-    let judge = engine.serving().judge.clone();
+    let judge = engine.analyser().judge.clone();
     let mut answers = Vec::new();
     for (pair, number) in pairs.iter().zip(numbers) {
         let id = article_id(number)?;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::integrity::{self, CutJournal};
 use super::record::decode;
-use super::{CommitNumber, StoreError};
+use crate::store::{CommitNumber, StoreError};
 use crate::{simhash, text};
 
 /// The file that says what a data folder is.

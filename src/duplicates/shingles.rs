@@ -88,8 +88,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::duplicates::Sketch;
     use crate::text::Document;
-    use crate::verify::Sketch;
 
     proptest! {
         #[test]

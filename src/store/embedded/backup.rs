@@ -6,8 +6,8 @@ use std::path::Path;
 use fjall::{Database, Readable};
 
 use super::tables::{Opened, Tables};
-use super::{Backup, StoreError};
 use crate::article::Timestamp;
+use crate::store::{Backup, StoreError};
 
 /// Copies everything that is committed now into a folder that is not there yet. The copy is a
 /// data folder like any other: a server started on it is the restore.

@@ -15,7 +15,6 @@ use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use super::embedded::{Collection, Shared};
 use super::index::{Entry, Seq};
 use super::lookup::{self, Reader};
 use super::postings::Key;
@@ -24,10 +23,11 @@ use super::record::{
     id_key, seq_key, story_key,
 };
 use super::tables::{COMMIT, NEXT_COLLECTION, ORPHAN, Tables};
-use super::{CollectionSettings, Prepared, StoreError, Submitted};
+use super::{Collection, Shared};
 use crate::analysis::{Analysis, Story};
 use crate::article::{ArticleId, CollectionName, Timestamp};
-use crate::verify::Sketch;
+use crate::duplicates::Sketch;
+use crate::store::{CollectionSettings, Prepared, StoreError, Submitted};
 
 /// Commands that share one commit, at most.
 const GROUP_MAX: usize = 1024;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::embedded::Collection;
+use super::Collection;
 use super::index::Seq;
 use super::record::ArticleRecord;
-use super::{CollectionSettings, Prepared, StoreError, StoredArticle};
 use crate::analysis::{DuplicateReport, Match, Story, Verdict};
+use crate::duplicates::{Comparison, Judge, MatchKind, Probe, Sketch, overlaps};
 use crate::simhash::{WORDS_MIN, hamming_distance};
+use crate::store::{CollectionSettings, Prepared, StoreError, StoredArticle};
 use crate::text::Document;
-use crate::verify::{Comparison, Judge, MatchKind, Probe, Sketch, overlaps};
 
 /// After so many candidates that are no match no more are looked at: the best come first, and real
 /// articles have five candidates on average.

@@ -121,7 +121,7 @@ pub async fn run(
         let opened = opening.await?;
         let info = opened.collections().await?;
         let articles: usize = info.iter().map(|collection| collection.article_count).sum();
-        tracing::info!(articles, model = opened.serving().version, "serving");
+        tracing::info!(articles, model = opened.analyser().version, "serving");
         engine.fill(opened);
         set_health(&health, ServingStatus::Serving).await;
         housekeeping(&engine).await

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use fjall::Keyspace;
 
-use super::StoreError;
 use super::record::{
     ArticleRecord, CollectionNumber, CollectionRecord, IdRecord, IndexRecord, decode, id_key,
     seq_key, seq_of_key, story_key,
 };
 use super::tables::{ORPHAN, Opened, Tables};
-use crate::verify::Sketch;
+use crate::duplicates::Sketch;
+use crate::store::StoreError;
 
 /// Problems that are told one by one; more are only counted.
 const PROBLEMS_TOLD_MAX: usize = 1000;

@@ -1,7 +1,21 @@
 //! The embedded store: an LSM tree (fjall) owns the truth, an index in memory finds candidates.
 //!
-//! One thread, [`super::writer`], decides all that is written. Readers share the index with it
+//! One thread, [`writer`], decides all that is written. Readers share the index with it
 //! under a lock that is held for microseconds, and read records straight from the tree.
+
+mod backup;
+mod check;
+mod index;
+mod integrity;
+mod lookup;
+mod postings;
+mod record;
+mod tables;
+mod writer;
+
+pub use check::{CheckReport, check};
+pub use index::Seq;
+pub use postings::{Key, LIST_LEN_MAX};
 
 use std::collections::HashMap;
 use std::io;
@@ -21,22 +35,21 @@ use quick_cache::sync::Cache;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use super::backup;
-use super::index::{self, Entry, Index, Seq};
-use super::lookup::{self, Reader};
-use super::record::{
-    ArticleRecord, CollectionNumber, CollectionRecord, IdRecord, IndexRecord, decode, id_key,
-    place, seq_key, seq_of_key, story_key,
-};
-use super::tables::{CommitMark, NEXT_COLLECTION, Opened, Tables};
-use super::writer::{Command, Writer};
 use super::{
     ArticleStore, Backup, CollectionInfo, CollectionSettings, ListFilter, Page, PageSize, Pending,
     Prepared, Similar, SimilarQuery, StoreError, StoredArticle, StoryPage,
 };
 use crate::analysis::{DuplicateReport, Match};
 use crate::article::{ArticleId, CollectionName, Timestamp};
-use crate::verify::Sketch;
+use crate::duplicates::Sketch;
+use index::{Entry, Index};
+use lookup::Reader;
+use record::{
+    ArticleRecord, CollectionNumber, CollectionRecord, IdRecord, IndexRecord, decode, id_key,
+    place, seq_key, seq_of_key, story_key,
+};
+use tables::{CommitMark, NEXT_COLLECTION, Opened, Tables};
+use writer::{Command, Writer};
 
 /// A listing that filters by topic reads at most so many articles for a page.
 const LIST_READS_MAX: usize = 10_000;
@@ -85,7 +98,7 @@ impl Weighter<(CollectionNumber, Seq), Arc<Sketch>> for SketchBytes {
 }
 
 /// What the writer and the readers share.
-pub(super) struct Shared {
+struct Shared {
     pub db: Database,
     pub tables: Tables,
     pub mark: CommitMark,
@@ -102,7 +115,7 @@ pub(super) struct Shared {
 }
 
 /// A collection as it is held in memory.
-pub(super) struct Collection {
+struct Collection {
     pub number: CollectionNumber,
     pub name: CollectionName,
     pub create_time: Timestamp,

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::index::Seq;
 use super::postings::Key;
-use super::{CollectionSettings, StoreError, StoredArticle};
 use crate::article::{ArticleId, CollectionName, Timestamp};
+use crate::store::{CollectionSettings, StoreError, StoredArticle};
 
 /// The layout of the values below. Another one is another number.
 const LAYOUT: u8 = 1;

@@ -1,0 +1,166 @@
+//! A model at work: all that can be said of an article without looking at others.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use metrics::{counter, histogram};
+
+use crate::analysis::{Classification, Reliability, TopicEvidence, TopicScore};
+use crate::article::{Article, ArticleId, CollectionName};
+use crate::duplicates::{self, Judge, Sketch};
+use crate::language;
+use crate::model::{Model, ModelError};
+use crate::simhash;
+use crate::store::Prepared;
+use crate::text::Document;
+use crate::topics::{self, TopicModel};
+
+/// The model in the binary.
+static BUILT_IN_MODEL: &[u8] = include_bytes!("../models/topics.bin");
+
+/// A text of which the model knows a smaller share of the words is in a language that it was not
+/// trained on: in a language it was, the share is about .9, in others .1 to .56.
+const KNOWN_SHARE_MIN: f32 = 0.6;
+
+/// Such a text is in a language that the model was trained on, or very like it.
+const MOSTLY_KNOWN_SHARE: f32 = 0.75;
+
+/// Words and pairs of words that an explanation lists per topic.
+const EVIDENCE_MAX: usize = 10;
+
+/// What a client asks to have analysed.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    pub collection: CollectionName,
+    /// None if the client gave none.
+    pub article_id: Option<ArticleId>,
+    pub article: Article,
+    pub explain: bool,
+    pub matches_max: usize,
+}
+
+/// A model ready to serve.
+pub struct Analyser {
+    pub topics: TopicModel,
+    pub judge: Arc<Judge>,
+    pub version: String,
+}
+
+impl Analyser {
+    /// The built-in model.
+    pub fn built_in() -> Result<Self, String> {
+        Self::from_bytes(BUILT_IN_MODEL)
+    }
+
+    /// Reads a model file. What it lacks, such as the judge of a model trained on topics only, is
+    /// taken from the built-in model.
+    pub fn from_file(path: &Path) -> Result<Self, String> {
+        let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+        Self::from_bytes(&bytes)
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        let reason = |error: ModelError| error.to_string();
+        let model = Model::from_bytes(bytes).map_err(reason)?;
+        let version = model.version();
+        let built_in = || Model::from_bytes(BUILT_IN_MODEL).map_err(reason);
+        let topics = match model.topics {
+            Some(topics) => topics,
+            None => built_in()?.topics.ok_or("the built-in model has no topics")?,
+        };
+        let judge = match model.judge {
+            Some(judge) => judge,
+            None => built_in()?.judge.ok_or("the built-in model has no judge")?,
+        };
+        let judge = serde_json::from_slice(&judge)
+            .map_err(|error| format!("its judge cannot be used: {error}"))?;
+        Ok(Analyser { topics, judge: Arc::new(judge), version })
+    }
+
+    /// Finds out all that can be said of an article without looking at others.
+    pub fn prepare(&self, submission: Submission) -> Prepared {
+        let started = std::time::Instant::now();
+        let Submission { collection, article_id, article, explain, matches_max } = submission;
+        let document = Document::new(&article.title, &article.body);
+        let prepared = Prepared {
+            collection,
+            article_id,
+            content_hash: article.content_hash(),
+            fingerprint: simhash::fingerprint(&document),
+            keys: duplicates::posting_keys(&document),
+            sketch: Sketch::new(&document),
+            classification: self.classify(&article, &document, explain),
+            judge: Arc::clone(&self.judge),
+            article,
+            word_count: document.word_count(),
+            explained: explain.then_some(document),
+            matches_max,
+        };
+        histogram!("newsprint_prepare_seconds").record(started.elapsed().as_secs_f64());
+        for score in prepared.classification.topics.iter().filter(|score| score.assigned) {
+            counter!("newsprint_topics_total", "topic" => score.topic.clone()).increment(1);
+        }
+        prepared
+    }
+
+    /// What the article is about.
+    pub fn classify(
+        &self,
+        article: &Article,
+        document: &Document,
+        explain: bool,
+    ) -> Classification {
+        let said = self.topics.classify(document);
+        let reliability = if !said.enough_text() {
+            Reliability::InsufficientText
+        } else if said.known_share < KNOWN_SHARE_MIN {
+            Reliability::UnsupportedLanguage
+        } else {
+            Reliability::Reliable
+        };
+        let explanations = if explain {
+            self.topics.explain(document, &article.title, &article.body, EVIDENCE_MAX)
+        } else {
+            Vec::new()
+        };
+        let score = |score: topics::TopicScore| TopicScore {
+            topic: score.label.to_owned(),
+            probability: to_f64(score.probability),
+            threshold: to_f64(score.threshold),
+            assigned: score.assigned && reliability == Reliability::Reliable,
+            evidence: explanations
+                .iter()
+                .find(|explanation| explanation.label == score.label)
+                .map(evidence)
+                .unwrap_or_default(),
+        };
+        let language = if article.language.is_empty() {
+            let text = if article.body.is_empty() { &article.title } else { &article.body };
+            let is_known = said.known_share >= MOSTLY_KNOWN_SHARE;
+            let detect = if is_known { language::detect_known } else { language::detect };
+            detect(text).to_owned()
+        } else {
+            article.language.clone()
+        };
+        Classification {
+            topics: said.topics.into_iter().map(score).collect(),
+            reliability,
+            language,
+            model_version: self.version.clone(),
+        }
+    }
+}
+
+/// The shortest number that is this one to six places, rather than one with noise behind them.
+pub fn to_f64(value: f32) -> f64 {
+    (f64::from(value) * 1e6).round() / 1e6
+}
+
+fn evidence(explanation: &topics::Explanation) -> Vec<TopicEvidence> {
+    let constant = |text: &str, weight| topics::Evidence { text: text.to_owned(), weight };
+    let words = explanation.evidence.iter().cloned();
+    words
+        .chain([constant("(bias)", explanation.bias), constant("(rest)", explanation.rest)])
+        .map(|evidence| TopicEvidence { text: evidence.text, weight: to_f64(evidence.weight) })
+        .collect()
+}
