@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use metrics::{counter, histogram};
 
-use crate::analysis::{Classification, Reliability, TopicEvidence, TopicScore};
+use crate::analysis::{Classification, Fingerprint, Reliability, TopicEvidence, TopicScore};
 use crate::article::{Article, ArticleId, CollectionName};
 use crate::duplicates::{self, Judge, Sketch};
 use crate::language;
@@ -86,7 +86,7 @@ impl Analyser {
             collection,
             article_id,
             content_hash: article.content_hash(),
-            fingerprint: simhash::fingerprint(&document),
+            fingerprint: simhash::fingerprint(&document).map(Fingerprint),
             keys: duplicates::posting_keys(&document),
             sketch: Sketch::new(&document),
             classification: self.classify(&article, &document, explain),

@@ -1,21 +1,35 @@
 //! What the service finds out about an article.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
 use uuid::Uuid;
 
-use crate::article::{ArticleId, Timestamp};
+use crate::article::{ArticleId, Timestamp, new_uuid};
+use crate::simhash;
 
 /// Everything there is to say about one article.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Analysis {
     pub classification: Classification,
     pub duplicates: DuplicateReport,
     /// None if the text is too short for one.
-    pub fingerprint: Option<u64>,
+    pub fingerprint: Option<Fingerprint>,
+}
+
+/// A fingerprint of the scheme [`simhash::SCHEME`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fingerprint(pub u64);
+
+impl Fingerprint {
+    /// In how many bits two fingerprints differ.
+    pub fn distance(self, other: Fingerprint) -> u32 {
+        simhash::hamming_distance(self.0, other.0)
+    }
 }
 
 /// What the article is about.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Classification {
     /// Every label, most probable first.
     pub topics: Vec<TopicScore>,
@@ -25,21 +39,20 @@ pub struct Classification {
     pub model_version: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reliability {
     Reliable,
     UnsupportedLanguage,
     InsufficientText,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicScore {
     pub topic: String,
     pub probability: f64,
     pub threshold: f64,
     pub assigned: bool,
     /// Told once, not stored.
-    #[serde(skip)]
     pub evidence: Vec<TopicEvidence>,
 }
 
@@ -51,7 +64,7 @@ pub struct TopicEvidence {
 }
 
 /// Whether the article was seen before.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DuplicateReport {
     pub verdict: Verdict,
     pub story: Option<Story>,
@@ -60,7 +73,7 @@ pub struct DuplicateReport {
     pub truncated: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Unique,
     Exact,
@@ -70,14 +83,38 @@ pub enum Verdict {
 }
 
 /// A story as one article's report tells of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Story {
-    pub id: Uuid,
+    pub id: StoryId,
     pub canonical: ArticleId,
 }
 
+/// The name of a story; never given twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StoryId(pub Uuid);
+
+impl StoryId {
+    pub fn generate() -> Self {
+        StoryId(new_uuid())
+    }
+}
+
+impl fmt::Display for StoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for StoryId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        Uuid::parse_str(text).map(StoryId)
+    }
+}
+
 /// A remembered article like the one at hand.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Match {
     pub article_id: ArticleId,
     /// None if only fingerprints were compared.
@@ -91,7 +128,6 @@ pub struct Match {
     pub source: String,
     pub submit_time: Timestamp,
     /// Told once, not stored.
-    #[serde(skip)]
     pub overlaps: Vec<Overlap>,
 }
 

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use uuid::{NoContext, Uuid};
 use xxhash_rust::xxh3::Xxh3Default;
 
 /// An article as its sender has it, without its id.
-#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq)]
 pub struct Article {
     pub title: String,
     pub body: String,
@@ -45,7 +45,7 @@ impl Article {
 }
 
 /// The name of an article within its collection: 1 to 256 bytes without control characters.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ArticleId(String);
 
 impl ArticleId {
@@ -67,7 +67,7 @@ impl ArticleId {
 
     /// An id for an article whose sender gave it none.
     pub fn generate() -> Self {
-        ArticleId(uuid::Uuid::now_v7().to_string())
+        ArticleId(new_uuid().to_string())
     }
 
     pub fn as_str(&self) -> &str {
@@ -82,7 +82,7 @@ impl fmt::Display for ArticleId {
 }
 
 /// The name of a collection; the empty name stands for "default".
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CollectionName(String);
 
 impl CollectionName {
@@ -136,15 +136,21 @@ impl fmt::Display for CollectionName {
     }
 }
 
+/// A UUID of version 7. A clock before 1970, which that version cannot tell, counts as 1970.
+pub(crate) fn new_uuid() -> Uuid {
+    let now = Timestamp::now();
+    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, now.seconds.unsigned_abs(), now.nanos))
+}
+
 /// A point in time, as protobuf has it: seconds since 1970 UTC, and nanoseconds from there on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp {
     pub seconds: i64,
     pub nanos: u32,
 }
 
 impl Timestamp {
-    /// Now, to the microsecond.
+    /// Now, to the microsecond, but no earlier than 1970.
     pub fn now() -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self::from_micros(since_epoch.as_micros() as i64)

@@ -38,6 +38,7 @@ pub struct Limits {
     pub title_bytes_max: usize,
     pub body_bytes_max: usize,
     pub in_flight_max: usize,
+    pub collections_max: usize,
 }
 
 impl Limits {
@@ -60,6 +61,7 @@ impl Default for Limits {
             title_bytes_max: 4 << 10,
             body_bytes_max: 1 << 20,
             in_flight_max: 4096,
+            collections_max: 20_000,
         }
     }
 }
@@ -206,6 +208,11 @@ pub struct ServeArgs {
     #[arg(long, env = "NEWSPRINT_IN_FLIGHT_MAX", value_name = "COUNT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_flight_max: Option<usize>,
+
+    /// Most collections; one more is refused [default: 20000]
+    #[arg(long, env = "NEWSPRINT_COLLECTIONS_MAX", value_name = "COUNT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collections_max: Option<usize>,
 }
 
 /// Why a configuration cannot be used.
@@ -250,7 +257,8 @@ impl Limits {
         check("message-bytes-max", self.message_bytes_max, 1024, 1 << 30)?;
         check("title-bytes-max", self.title_bytes_max, 1, TEXT_MAX)?;
         check("body-bytes-max", self.body_bytes_max, 1, TEXT_MAX)?;
-        check("in-flight-max", self.in_flight_max, 1, 1 << 20)
+        check("in-flight-max", self.in_flight_max, 1, 1 << 20)?;
+        check("collections-max", self.collections_max, 1, 1 << 20)
     }
 }
 

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use metrics::counter;
 use parking_lot::RwLock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
-use uuid::Uuid;
 
 use crate::analyser::{Analyser, Submission};
-use crate::analysis::{Analysis, Verdict};
+use crate::analysis::{Analysis, StoryId, Verdict};
 use crate::article::{ArticleId, BackupName, CollectionName, Timestamp};
 use crate::config::Limits;
 use crate::store::{
-    ArticleStore, Backup, CollectionInfo, CollectionSettings, ListFilter, Page, PageSize, Pending,
-    Prepared, Seq, Similar, SimilarQuery, StoreError, StoredArticle, StoryPage, Submitted,
+    ArticleStore, Backup, CollectionInfo, CollectionSettings, ListFilter, Page, PageSize,
+    PageToken, Pending, Prepared, Similar, SimilarQuery, StoreError, StoredArticle, StoryPage,
+    Submitted,
 };
 
 /// Longer bodies are analysed off the threads that serve calls: it takes over a millisecond.
@@ -28,6 +28,8 @@ pub enum EngineError {
     Overloaded,
     #[error("the server runs on its built-in model; start it with a model file to reload one")]
     NoModelFile,
+    #[error("the store keeps its data elsewhere; back it up there")]
+    NoBackups,
     #[error("the model file {path} cannot be used: {reason}")]
     ModelRefused { path: PathBuf, reason: String },
     #[error(transparent)]
@@ -162,10 +164,10 @@ impl Engine {
         &self,
         collection: &CollectionName,
         filter: &ListFilter,
-        begin: Option<Seq>,
+        token: &PageToken,
         page_size: usize,
     ) -> Result<Page, EngineError> {
-        Ok(self.store.list(collection, filter, begin, self.page(page_size)).await?)
+        Ok(self.store.list(collection, filter, token, self.page(page_size)).await?)
     }
 
     pub async fn delete(
@@ -180,11 +182,11 @@ impl Engine {
     pub async fn story(
         &self,
         collection: &CollectionName,
-        story: Uuid,
-        begin: Option<Seq>,
+        story: StoryId,
+        token: &PageToken,
         page_size: usize,
     ) -> Result<StoryPage, EngineError> {
-        Ok(self.store.story(collection, story, begin, self.page(page_size)).await?)
+        Ok(self.store.story(collection, story, token, self.page(page_size)).await?)
     }
 
     /// A page has to fit into a message, with room to spare for what is not text.
@@ -234,14 +236,23 @@ impl Engine {
     /// Copies everything remembered to a new folder of that name among the backups.
     pub async fn create_backup(&self, name: &BackupName) -> Result<Backup, EngineError> {
         let folder = self.backups.join(name.as_str());
-        let backup = self.store.create_backup(&folder).await?;
+        let upkeep = self.store.upkeep().ok_or(EngineError::NoBackups)?;
+        let backup = upkeep.create_backup(&folder).await?;
         tracing::info!(path = %backup.path.display(), articles = backup.article_count, "backup made");
         Ok(backup)
     }
 
+    /// Whether articles can be remembered now; if not, why.
+    pub fn readiness(&self) -> Result<(), EngineError> {
+        Ok(self.store.readiness()?)
+    }
+
     /// Removes from disk some of what is forgotten; tells whether more is left.
     pub async fn sweep(&self) -> Result<bool, EngineError> {
-        Ok(self.store.sweep().await?)
+        match self.store.upkeep() {
+            Some(upkeep) => Ok(upkeep.sweep().await?),
+            None => Ok(false),
+        }
     }
 }
 

@@ -190,6 +190,12 @@ impl HammingIndex {
         true
     }
 
+    /// The slots of one code, in the order of their insertion.
+    pub fn slots_of(&self, code: u64) -> impl Iterator<Item = Slot> {
+        let others = self.same_code.get(&code).into_iter().flatten().copied();
+        self.codes.first(code).into_iter().chain(others)
+    }
+
     /// Calls `visit` with every slot whose code is at most `radius` bits from `code`, and its
     /// distance, in no particular order but slots of one code in the order of their insertion,
     /// until `visit` breaks.

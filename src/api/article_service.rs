@@ -127,8 +127,8 @@ impl ArticleService for ArticleApi {
         request: Request<pb::ListArticlesRequest>,
     ) -> Result<Response<pb::ListArticlesResponse>, Status> {
         let query = ListQuery::try_from(request.into_inner())?;
-        let ListQuery { collection, filter, begin, page_size } = query;
-        let page = self.engine.ready()?.list(&collection, &filter, begin, page_size).await?;
+        let ListQuery { collection, filter, token, page_size } = query;
+        let page = self.engine.ready()?.list(&collection, &filter, &token, page_size).await?;
         Ok(Response::new(pb::ListArticlesResponse {
             articles: page.articles.into_iter().map(Into::into).collect(),
             next_page_token: page_token(page.next),
@@ -149,9 +149,9 @@ impl ArticleService for ArticleApi {
         &self,
         request: Request<pb::GetStoryRequest>,
     ) -> Result<Response<pb::GetStoryResponse>, Status> {
-        let StoryQuery { collection, story, begin, page_size } =
+        let StoryQuery { collection, story, token, page_size } =
             StoryQuery::try_from(request.into_inner())?;
-        let story = self.engine.ready()?.story(&collection, story, begin, page_size).await?;
+        let story = self.engine.ready()?.story(&collection, story, &token, page_size).await?;
         Ok(Response::new(pb::GetStoryResponse {
             canonical: Some(story.canonical.into()),
             members: story.members.articles.into_iter().map(Into::into).collect(),

@@ -3,20 +3,20 @@
 
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use super::error::Violations;
 use super::pb;
 use crate::analyser::{Submission, to_f64};
 use crate::analysis::{
-    Analysis, Classification, DuplicateReport, Match, Reliability, TopicScore, Verdict,
+    Analysis, Classification, DuplicateReport, Fingerprint, Match, Reliability, StoryId,
+    TopicScore, Verdict,
 };
 use crate::article::{Article, ArticleId, CollectionName, Timestamp};
 use crate::config::Limits;
 use crate::duplicates::{MatchKind, Overlap};
 use crate::simhash;
 use crate::store::{
-    CollectionInfo, CollectionSettings, ListFilter, Seq, SimilarQuery, StoredArticle, Submitted,
+    CollectionInfo, CollectionSettings, ListFilter, PageToken, SimilarQuery, StoredArticle,
+    Submitted,
 };
 
 const MATCHES_DEFAULT: usize = 10;
@@ -182,7 +182,7 @@ pub fn collection_name(collection: String) -> Result<CollectionName, Violations>
 pub struct ListQuery {
     pub collection: CollectionName,
     pub filter: ListFilter,
-    pub begin: Option<Seq>,
+    pub token: PageToken,
     pub page_size: usize,
 }
 
@@ -193,7 +193,6 @@ impl TryFrom<pb::ListArticlesRequest> for ListQuery {
         let mut violations = Violations::default();
         let collection = violations.note("collection", CollectionName::new(request.collection));
         let page_size = violations.note("page_size", page_size(request.page_size));
-        let begin = violations.note("page_token", begin_from(&request.page_token));
         let story = (!request.story_id.is_empty())
             .then(|| violations.note("story_id", story_id(&request.story_id)))
             .flatten();
@@ -208,7 +207,7 @@ impl TryFrom<pb::ListArticlesRequest> for ListQuery {
         Ok(ListQuery {
             collection: collection.unwrap_or_default(),
             filter,
-            begin: begin.flatten(),
+            token: PageToken(request.page_token),
             page_size: page_size.unwrap_or(PAGE_SIZE_DEFAULT),
         })
     }
@@ -217,8 +216,8 @@ impl TryFrom<pb::ListArticlesRequest> for ListQuery {
 /// What a story request asks for.
 pub struct StoryQuery {
     pub collection: CollectionName,
-    pub story: Uuid,
-    pub begin: Option<Seq>,
+    pub story: StoryId,
+    pub token: PageToken,
     pub page_size: usize,
 }
 
@@ -230,13 +229,12 @@ impl TryFrom<pb::GetStoryRequest> for StoryQuery {
         let collection = violations.note("collection", CollectionName::new(request.collection));
         let story = violations.note("story_id", story_id(&request.story_id));
         let page_size = violations.note("page_size", page_size(request.page_size));
-        let begin = violations.note("page_token", begin_from(&request.page_token));
-        let (Some(collection), Some(story), Some(begin), Some(page_size)) =
-            (collection, story, begin, page_size)
+        let (Some(collection), Some(story), Some(page_size)) = (collection, story, page_size)
         else {
             return Err(violations);
         };
-        Ok(StoryQuery { collection, story, begin, page_size })
+        let token = PageToken(request.page_token);
+        Ok(StoryQuery { collection, story, token, page_size })
     }
 }
 
@@ -259,7 +257,7 @@ impl TryFrom<pb::FindSimilarRequest> for SimilarRequest {
             Some(Query::ArticleId(id)) => {
                 violations.note("article_id", ArticleId::new(id)).map(SimilarQuery::Article)
             }
-            Some(Query::Simhash(simhash)) => Some(SimilarQuery::Fingerprint(simhash)),
+            Some(Query::Simhash(simhash)) => Some(SimilarQuery::Fingerprint(Fingerprint(simhash))),
             None => {
                 violations.add("query", "must be set: article_id or simhash");
                 None
@@ -281,21 +279,12 @@ fn radius(value: i32) -> Result<u32, &'static str> {
     u32::try_from(value).ok().filter(|&radius| radius <= 64).ok_or("must be between 0 and 64")
 }
 
-pub fn story_id(id: &str) -> Result<Uuid, &'static str> {
-    Uuid::parse_str(id).map_err(|_| "must be a story's id as an analysis tells it")
+pub fn story_id(id: &str) -> Result<StoryId, &'static str> {
+    id.parse().map_err(|_| "must be a story's id as an analysis tells it")
 }
 
-/// A page token is the submission that the page begins at.
-fn begin_from(token: &str) -> Result<Option<Seq>, &'static str> {
-    if token.is_empty() {
-        return Ok(None);
-    }
-    let seq = Seq::from_str_radix(token, 16);
-    seq.map(Some).map_err(|_| "must be the next_page_token of an earlier answer")
-}
-
-pub fn page_token(next: Option<Seq>) -> String {
-    next.map(|seq| format!("{seq:x}")).unwrap_or_default()
+pub fn page_token(next: Option<PageToken>) -> String {
+    next.unwrap_or_default().0
 }
 
 fn timestamp_from(time: prost_types::Timestamp) -> Result<Timestamp, &'static str> {
@@ -331,7 +320,7 @@ impl From<Analysis> for pb::Analysis {
             classification: Some(analysis.classification.into()),
             duplicates: Some(analysis.duplicates.into()),
             fingerprint: Some(pb::Fingerprint {
-                simhash: analysis.fingerprint,
+                simhash: analysis.fingerprint.map(|fingerprint| fingerprint.0),
                 scheme: simhash::SCHEME.to_owned(),
             }),
         }

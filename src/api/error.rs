@@ -12,7 +12,14 @@ use crate::store::StoreError;
 /// The `domain` of every ErrorInfo.
 pub const DOMAIN: &str = "newsprint";
 
+/// When an overloaded server can be asked again.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+/// The same for a store that failed, and opens again by itself as soon as it can.
+const RETRY_AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// The same for a full disk: somebody has to make room.
+const RETRY_AFTER_FULL_DISK: Duration = Duration::from_secs(10);
 
 /// Fields of a request that are out of range, all of them.
 #[derive(Debug, Default)]
@@ -67,14 +74,30 @@ impl From<EngineError> for Status {
             E::Store(S::BackupExists(_)) => (Code::AlreadyExists, "BACKUP_EXISTS"),
             E::Store(S::DiskFull { .. }) => (Code::Unavailable, "DISK_FULL"),
             E::Store(S::Damaged(_)) => (Code::DataLoss, "DATA_DAMAGED"),
-            E::Store(S::Io(_)) => (Code::Unavailable, "STORE_UNREACHABLE"),
+            E::Store(S::BadPageToken) => {
+                return Violations::one("page_token", error.to_string()).into();
+            }
+            E::Store(S::TooManyCollections(_)) => (Code::ResourceExhausted, "TOO_MANY_COLLECTIONS"),
+            E::NoBackups => (Code::Unimplemented, "NO_BACKUPS"),
+            E::Store(S::Io { .. }) => (Code::Unavailable, "STORE_UNREACHABLE"),
             E::Store(S::Closed(_)) => (Code::Unavailable, "STORE_CLOSED"),
         };
         let mut details = error_info(reason);
-        if matches!(code, Code::ResourceExhausted | Code::Unavailable) {
-            details.set_retry_info(Some(RETRY_AFTER));
+        if let Some(after) = retry_after(&error) {
+            details.set_retry_info(Some(after));
         }
         Status::with_error_details(code, error.to_string(), details)
+    }
+}
+
+/// When to try again what may succeed then.
+fn retry_after(error: &EngineError) -> Option<Duration> {
+    match error {
+        EngineError::Overloaded => Some(RETRY_AFTER),
+        EngineError::Store(StoreError::Io { .. }) => Some(RETRY_AFTER_FAILURE),
+        EngineError::Store(StoreError::Closed(_)) => Some(RETRY_AFTER_FAILURE),
+        EngineError::Store(StoreError::DiskFull { .. }) => Some(RETRY_AFTER_FULL_DISK),
+        _ => None,
     }
 }
 

@@ -1,18 +1,26 @@
-//! `newsprint backup`: a consistent copy of everything, made by a server that goes on serving.
+//! `newsprint backup` and `newsprint restore`: consistent copies of everything, and the way back.
 
-use anyhow::Result;
-use clap::Args;
+use std::fmt;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::{Args, Subcommand};
 use newsprint::api::pb::CreateBackupRequest;
 use newsprint::api::pb::admin_service_client::AdminServiceClient;
+use newsprint::store::{self, BackupInfo};
 
 use super::client::{Connection, refusal};
 use super::output::{self, ProtoJson};
 
-/// Have the server copy everything it remembers
-///
-/// The copy is a data folder like any other: start a server on it with --data to restore it.
+#[derive(Debug, Subcommand)]
+pub enum BackupCommand {
+    Create(CreateArgs),
+    List(ListArgs),
+}
+
+/// Have the server copy everything it remembers, while it serves
 #[derive(Debug, Args)]
-pub struct BackupArgs {
+pub struct CreateArgs {
     /// Name of the backup: a new folder in the server's backup folder
     #[arg(value_name = "NAME")]
     name: String,
@@ -25,7 +33,51 @@ pub struct BackupArgs {
     connection: Connection,
 }
 
-pub fn run(args: &BackupArgs) -> Result<()> {
+/// List the backups in a folder of this machine
+///
+/// `newsprint check DIR` verifies one, record by record.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// The server's backup folder
+    #[arg(
+        long,
+        env = "NEWSPRINT_BACKUPS",
+        value_name = "DIR",
+        default_value = "newsprint-backups"
+    )]
+    backups: PathBuf,
+
+    /// Print the list as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Make a data folder of a backup
+///
+/// The backup is verified, copied and stays as it is; start a server on the copy with --data.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// The backup
+    #[arg(value_name = "BACKUP")]
+    backup: PathBuf,
+
+    /// The data folder to make: nothing may be there yet
+    #[arg(value_name = "DATA")]
+    data: PathBuf,
+
+    /// Do not verify the backup first
+    #[arg(long)]
+    no_check: bool,
+}
+
+pub fn run(command: &BackupCommand) -> Result<()> {
+    match command {
+        BackupCommand::Create(args) => create(args),
+        BackupCommand::List(args) => list(args),
+    }
+}
+
+fn create(args: &CreateArgs) -> Result<()> {
     super::block_on(async {
         let mut client = AdminServiceClient::new(args.connection.connect().await?);
         let request = args.connection.request(CreateBackupRequest { name: args.name.clone() });
@@ -34,8 +86,52 @@ pub fn run(args: &BackupArgs) -> Result<()> {
         if args.json {
             return ProtoJson::new()?.print("CreateBackupResponse", &backup);
         }
-        let mib = backup.size_bytes as f64 / f64::from(1 << 20);
-        let text = format!("{} articles, {mib:.1} MiB, in {}\n", backup.article_count, backup.path);
+        let mib = mib(backup.size_bytes as u64);
+        let text = format!("{} articles, {mib}, in {}\n", backup.article_count, backup.path);
         output::print_text(&text)
     })
+}
+
+fn list(args: &ListArgs) -> Result<()> {
+    let backups = store::backups(&args.backups)?;
+    if args.json { output::print_json(&backups) } else { output::print_text(&Shown(&backups)) }
+}
+
+pub fn restore(args: &RestoreArgs) -> Result<()> {
+    if !args.no_check {
+        let report = output::with_spinner("checking", || store::check(&args.backup, |_| {}))?;
+        if report.problem_count > 0 {
+            bail!(
+                "the backup is damaged; 'newsprint check {}' tells how, and --no-check restores \
+                 what can be read",
+                args.backup.display()
+            );
+        }
+    }
+    output::with_spinner("copying", || store::restore(&args.backup, &args.data))?;
+    output::print_text(&format!("restored to {}\n", args.data.display()))
+}
+
+/// Backups for people.
+struct Shown<'b>(&'b [BackupInfo]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return writeln!(f, "no backups");
+        }
+        for backup in self.0 {
+            let size = mib(backup.size_bytes);
+            write!(f, "{}  {size}  {}", backup.name, backup.path.display())?;
+            match &backup.unusable {
+                Some(reason) => writeln!(f, "  unusable: {reason}")?,
+                None => writeln!(f)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }

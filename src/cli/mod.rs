@@ -52,7 +52,10 @@ enum Command {
     /// Flags win over NEWSPRINT_* variables, those over the file named by --config. Ctrl-C and
     /// SIGTERM end it once the calls in work are answered.
     Serve(ServeArgs),
-    Backup(backup::BackupArgs),
+    /// Copy everything a server remembers, or list such copies
+    #[command(subcommand)]
+    Backup(backup::BackupCommand),
+    Restore(backup::RestoreArgs),
     Check(check::CheckArgs),
     Submit(submit::SubmitArgs),
     Classify(classify::ClassifyArgs),
@@ -69,7 +72,7 @@ enum Command {
 
 /// The commands as `newsprint --help` lists them.
 const GROUPS: [(&str, &[&str]); 3] = [
-    ("Server", &["serve", "backup", "check", "bench"]),
+    ("Server", &["serve", "backup", "restore", "check", "bench"]),
     ("Articles", &["submit", "classify", "compare", "import"]),
     ("Models", &["train", "eval"]),
 ];
@@ -83,6 +86,7 @@ pub fn run() -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(args) => serve::run(&args),
         Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Check(args) => check::run(&args),
         Command::Submit(args) => submit::run(&args),
         Command::Classify(args) => classify::run(&args),

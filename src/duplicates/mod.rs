@@ -4,6 +4,7 @@
 //! [`posting_keys`]. The judge compares one pair at a time, by what [`Sketch`] keeps of either
 //! article, and is pure: no I/O, no clock, and time linear in the length of the texts.
 
+pub mod decision;
 mod features;
 mod made;
 mod overlap;
@@ -23,7 +24,8 @@ pub use features::Probe;
 use features::{Alignment, FEATURES, align, features};
 pub use overlap::{OVERLAP_WORDS_MIN, Overlap, overlaps};
 pub use sketch::{
-    POSTING_KEYS_MAX, SHINGLE_WORDS, Sketch, TEXT_WORDS_MAX, TITLE_WORDS_MAX, posting_keys,
+    POSTING_KEYS_MAX, PostingKey, SHINGLE_WORDS, Sketch, TEXT_WORDS_MAX, TITLE_WORDS_MAX,
+    posting_keys,
 };
 use trees::Forest;
 

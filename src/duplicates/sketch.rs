@@ -18,12 +18,15 @@ pub const TITLE_WORDS_MAX: usize = 64;
 /// Posting lists an article is filed under, at most.
 pub const POSTING_KEYS_MAX: usize = 16;
 
+/// A sampled shingle's hash, under which articles that have the shingle are filed.
+pub type PostingKey = u32;
+
 /// The keys of an article's posting lists: the smallest hashes of its five-word shingles.
 ///
 /// Two articles that share the fraction `J` of their shingles have a key in common with
 /// probability `1 - (1 - J)^16`. The smallest are told apart by all 64 bits; of these the lower
 /// 32 make the key, which are independent of the order. Fewer than five words give no key.
-pub fn posting_keys(document: &Document) -> Vec<u32> {
+pub fn posting_keys(document: &Document) -> Vec<PostingKey> {
     let text = judged_text(document);
     let shingles = text.windows(5).map(|words| {
         pentagram_hash([words[0].hash, words[1].hash, words[2].hash, words[3].hash, words[4].hash])
@@ -43,7 +46,7 @@ pub fn posting_keys(document: &Document) -> Vec<u32> {
         smallest.clear();
         bound = bound.saturating_mul(8);
     }
-    smallest.iter().take(POSTING_KEYS_MAX).map(|&hash| hash as u32).collect()
+    smallest.iter().take(POSTING_KEYS_MAX).map(|&hash| hash as PostingKey).collect()
 }
 
 /// The body, or title and body read as one text if the body alone is too short to judge by.
@@ -136,6 +139,11 @@ impl Sketch {
             title: decode(title),
             text: decode(text),
         })
+    }
+
+    /// A hash of all words of title and body: articles of the same content have the same one.
+    pub fn content(&self) -> u64 {
+        self.content
     }
 
     /// What it takes of memory.

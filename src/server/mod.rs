@@ -171,6 +171,7 @@ async fn open(config: Config) -> Result<Engine, ServerError> {
         let options = StoreOptions {
             commands_max: config.limits.in_flight_max + ADMIN_COMMANDS_MAX,
             disk_reserve_bytes: config.disk_reserve_bytes,
+            collections_max: config.limits.collections_max,
         };
         let store = EmbeddedStore::open(&config.data, options)?;
         Ok(Engine::new(store, config.model, config.backups, config.limits)?)

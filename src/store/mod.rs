@@ -1,12 +1,15 @@
 //! The memory of the service: what was submitted, what was answered, and what is needed to find it
-//! again.
+//! again. Here is what every backend promises; each has a module of its own.
 //!
-//! Candidates belong to the store, and so does the second look at them: a submission is one ordered
-//! step of replay or revision, candidates, verdict, durable commit, findable.
+//! Candidates belong to the store. What they mean is decided by [`crate::duplicates::decision`],
+//! from a shelf that the backend fills: a submission is one ordered step of replay or revision,
+//! decision, durable commit, findable.
 
 mod embedded;
 
-pub use embedded::{CheckReport, EmbeddedStore, Key, LIST_LEN_MAX, Seq, StoreOptions, check};
+pub use embedded::{
+    BackupInfo, CheckReport, EmbeddedStore, LIST_LEN_MAX, StoreOptions, backups, check, restore,
+};
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -14,15 +17,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use crate::analysis::{Analysis, Classification, DuplicateReport, Match};
+use crate::analysis::{Analysis, Classification, DuplicateReport, Fingerprint, Match, StoryId};
 use crate::article::{Article, ArticleId, CollectionName, Timestamp};
-use crate::duplicates::{Judge, Sketch};
+use crate::duplicates::{Judge, PostingKey, Sketch};
 use crate::text::Document;
 
 /// What a store does. Every backend passes the same suite of tests, `tests/it/store.rs`.
+///
+/// Whatever is read shows one committed moment: nobody sees what is not durable, nor misses what
+/// is. An article that is being revised is found as it was or as it is.
 #[async_trait]
 pub trait ArticleStore: Send + Sync + 'static {
     /// Takes an article to remember, and returns where the outcome will be: of two articles, the
@@ -40,12 +44,14 @@ pub trait ArticleStore: Send + Sync + 'static {
         id: &ArticleId,
     ) -> Result<StoredArticle, StoreError>;
 
-    /// Articles, latest submission first. A page begins where the one before says.
+    /// Articles, latest submission first. A listing that is followed to its end has every article
+    /// that was there when it began and still is; one that is revised meanwhile may come twice, as
+    /// it was and as it is.
     async fn list(
         &self,
         collection: &CollectionName,
         filter: &ListFilter,
-        begin: Option<Seq>,
+        token: &PageToken,
         page_size: PageSize,
     ) -> Result<Page, StoreError>;
 
@@ -56,8 +62,8 @@ pub trait ArticleStore: Send + Sync + 'static {
     async fn story(
         &self,
         collection: &CollectionName,
-        story: Uuid,
-        begin: Option<Seq>,
+        story: StoryId,
+        token: &PageToken,
         page_size: PageSize,
     ) -> Result<StoryPage, StoreError>;
 
@@ -83,15 +89,24 @@ pub trait ArticleStore: Send + Sync + 'static {
     /// Forgets a collection and everything in it.
     async fn delete_collection(&self, collection: &CollectionName) -> Result<(), StoreError>;
 
+    /// Whether articles can be remembered now; if not, why. It answers at once.
+    fn readiness(&self) -> Result<(), StoreError>;
+
+    /// What the operator of this store has to see to, if it is one that does not itself.
+    fn upkeep(&self) -> Option<&dyn Upkeep> {
+        None
+    }
+}
+
+/// What a store asks of whoever runs it, if it keeps its data on this machine.
+#[async_trait]
+pub trait Upkeep: Send + Sync {
     /// Copies everything remembered to a folder that is not there yet.
     async fn create_backup(&self, folder: &Path) -> Result<Backup, StoreError>;
 
     /// Removes some of what is forgotten for good; tells whether more is left.
     async fn sweep(&self) -> Result<bool, StoreError>;
 }
-
-/// Commits are counted from 1.
-type CommitNumber = u64;
 
 /// Where the outcome of a submission will be.
 pub type Pending = Pin<Box<dyn Future<Output = Result<Submitted, StoreError>> + Send>>;
@@ -105,8 +120,8 @@ pub struct Prepared {
     pub article: Article,
     pub content_hash: u128,
     pub word_count: usize,
-    pub fingerprint: Option<u64>,
-    pub keys: Vec<Key>,
+    pub fingerprint: Option<Fingerprint>,
+    pub keys: Vec<PostingKey>,
     pub sketch: Sketch,
     pub classification: Classification,
     pub judge: Arc<Judge>,
@@ -126,7 +141,7 @@ pub struct Submitted {
 }
 
 /// An article as it is remembered.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StoredArticle {
     pub article_id: ArticleId,
     pub article: Article,
@@ -154,7 +169,7 @@ impl StoredArticle {
 #[derive(Debug, Default, Clone)]
 pub struct ListFilter {
     pub topic: Option<String>,
-    pub story: Option<Uuid>,
+    pub story: Option<StoryId>,
     pub submitted_from: Option<Timestamp>,
     pub submitted_before: Option<Timestamp>,
 }
@@ -166,11 +181,16 @@ pub struct PageSize {
     pub bytes: usize,
 }
 
+/// Where a page begins: what the page before gave as its `next`, or the default for the first. Only
+/// the store that made it understands it, and only for the query it was made for.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct PageToken(pub String);
+
 /// Some articles, and where the next page begins if there is one.
 #[derive(Debug, Default, PartialEq)]
 pub struct Page {
     pub articles: Vec<StoredArticle>,
-    pub next: Option<Seq>,
+    pub next: Option<PageToken>,
 }
 
 /// A story: its canonical article, and a page of the others.
@@ -184,7 +204,7 @@ pub struct StoryPage {
 #[derive(Debug, Clone)]
 pub enum SimilarQuery {
     Article(ArticleId),
-    Fingerprint(u64),
+    Fingerprint(Fingerprint),
 }
 
 /// The articles near a fingerprint.
@@ -195,7 +215,7 @@ pub struct Similar {
 }
 
 /// How a collection is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CollectionSettings {
     pub retention: Option<Duration>,
     pub keep_bodies: bool,
@@ -237,26 +257,40 @@ pub struct Backup {
 }
 
 /// What can go wrong in the store.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     #[error("article '{0}' is not in the collection")]
     NoArticle(ArticleId),
     #[error("story '{0}' is not in the collection")]
-    NoStory(Uuid),
+    NoStory(StoryId),
     #[error("there is no collection '{0}'")]
     NoCollection(CollectionName),
     #[error("article '{0}' has no fingerprint: its text is too short")]
     NoFingerprint(ArticleId),
+    #[error("the page token is not one that an earlier answer to this query gave")]
+    BadPageToken,
+    #[error("there are {0} collections, as many as this server keeps")]
+    TooManyCollections(usize),
     #[error("there is a backup in {0} already")]
     BackupExists(PathBuf),
     #[error("the data folder {path} cannot be used: {reason}")]
     Unusable { path: PathBuf, reason: String },
     #[error("stored data is damaged: {0}")]
     Damaged(String),
-    #[error("the store cannot be reached: {0}")]
-    Io(String),
+    #[error("{context}: {error}")]
+    Io {
+        context: &'static str,
+        #[source]
+        error: Arc<std::io::Error>,
+    },
     #[error("the disk is full: only {available_mib} MiB are left, {reserve_mib} MiB are held back")]
     DiskFull { available_mib: u64, reserve_mib: u64 },
-    #[error("the store takes no more writes until the server is restarted: {0}")]
-    Closed(String),
+    #[error("the store takes no writes now: {0}")]
+    Closed(Arc<str>),
+}
+
+impl StoreError {
+    pub(crate) fn io(context: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |error| StoreError::Io { context, error: Arc::new(error) }
+    }
 }

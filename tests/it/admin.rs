@@ -187,3 +187,26 @@ async fn a_backup_is_a_data_folder_with_everything_in_it() {
     let info = restored.admin.clone().get_server_info(GetServerInfoRequest {}).await.unwrap();
     assert_eq!(info.get_ref().article_count, 2);
 }
+
+#[tokio::test]
+async fn backups_made_at_the_same_time_leave_each_other_alone() {
+    let server = TestServer::start().await;
+    for number in 0..30 {
+        server.submit(article(&format!("a{number}"), TARIFF_TITLE, TARIFF_BODY)).await;
+    }
+    server.submit_to("dropped", article("b", REGATTA_TITLE, REGATTA_BODY)).await;
+    let request = DeleteCollectionRequest { collection: "dropped".into() };
+    server.admin.clone().delete_collection(request).await.unwrap();
+
+    let names = ["x.a", "x.b", "nightly", "nightly.partial", "x"];
+    let backups = names.map(|name| {
+        let mut admin = server.admin.clone();
+        async move { admin.create_backup(CreateBackupRequest { name: name.into() }).await.unwrap() }
+    });
+    for backup in futures_util::future::join_all(backups).await {
+        let backup = backup.into_inner();
+        assert_eq!(backup.article_count, 30, "{}", backup.path);
+        let report = newsprint::store::check(backup.path.as_ref(), |_| {}).unwrap();
+        assert_eq!((report.articles, report.problems), (30, vec![]), "{}", backup.path);
+    }
+}

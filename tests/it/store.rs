@@ -9,18 +9,23 @@ use std::task::Poll;
 use std::time::Duration;
 
 use newsprint::analyser::Submission;
-use newsprint::analysis::{MatchKind, Verdict};
+use newsprint::analysis::{Fingerprint, MatchKind, Verdict};
 use newsprint::article::{Article, ArticleId, CollectionName};
 use newsprint::config::Limits;
 use newsprint::engine::{Engine, EngineError};
 use newsprint::store::{
-    CollectionSettings, EmbeddedStore, ListFilter, SimilarQuery, StoreError, StoreOptions,
-    Submitted,
+    CollectionSettings, EmbeddedStore, ListFilter, PageToken, SimilarQuery, StoreError,
+    StoreOptions, Submitted,
 };
 use tempfile::TempDir;
 use tokio::task::unconstrained;
 
 use crate::durability::Random;
+use crate::moments::{
+    a_listing_misses_nothing_whatever_is_written_meanwhile,
+    an_article_being_revised_is_always_found, collections_are_limited,
+    the_verdict_does_not_depend_on_how_many_matches_are_wanted, what_is_forgotten_hides_nothing,
+};
 
 /// Makes a test of every rule for every backend.
 macro_rules! contract {
@@ -48,15 +53,25 @@ contract! {
         what_retention_forgets_is_gone_at_once,
         pages_go_on_after_inserts_and_restarts,
         a_text_that_came_very_often_is_answered_within_bounds,
+        a_listing_misses_nothing_whatever_is_written_meanwhile,
+        an_article_being_revised_is_always_found,
+        the_verdict_does_not_depend_on_how_many_matches_are_wanted,
+        what_is_forgotten_hides_nothing,
+        collections_are_limited,
     ]
 }
 
 /// A kind of store, with data of its own.
-trait Backend {
+pub trait Backend {
     fn new() -> Self;
 
     /// Opens the store, with whatever earlier engines on it left behind.
-    fn open(&self) -> Engine;
+    fn open(&self) -> Engine {
+        self.open_with(StoreOptions::default().collections_max)
+    }
+
+    /// The same, for at most so many collections.
+    fn open_with(&self, collections_max: usize) -> Engine;
 
     /// How many articles are there when nobody has it open, and what is wrong with them.
     fn check(&self) -> (u64, Vec<String>);
@@ -75,8 +90,8 @@ impl Backend for Embedded {
         Embedded(tempfile::tempdir().unwrap())
     }
 
-    fn open(&self) -> Engine {
-        open(&self.data())
+    fn open_with(&self, collections_max: usize) -> Engine {
+        open_with(&self.data(), StoreOptions { collections_max, ..StoreOptions::default() })
     }
 
     fn check(&self) -> (u64, Vec<String>) {
@@ -87,7 +102,11 @@ impl Backend for Embedded {
 
 /// An engine on the embedded store in a folder.
 pub fn open(data: &Path) -> Engine {
-    let store = EmbeddedStore::open(data, StoreOptions::default()).unwrap();
+    open_with(data, StoreOptions::default())
+}
+
+fn open_with(data: &Path, options: StoreOptions) -> Engine {
+    let store = EmbeddedStore::open(data, options).unwrap();
     Engine::new(store, None, data.with_extension("backups"), Limits::default()).unwrap()
 }
 
@@ -250,7 +269,8 @@ async fn what_is_not_on_disk_yet_counts_already(backend: &impl Backend) {
 async fn check(engine: &Engine, collection: &CollectionName, model: Option<&Model>, step: u64) {
     let none = Model::new();
     let model = model.unwrap_or(&none);
-    let page = engine.list(collection, &ListFilter::default(), None, 100).await.unwrap();
+    let page =
+        engine.list(collection, &ListFilter::default(), &PageToken::default(), 100).await.unwrap();
     let listed: Vec<&str> = page.articles.iter().map(|stored| stored.article_id.as_str()).collect();
     let mut expected: Vec<&String> = model.keys().collect();
     expected.sort_by_key(|id| std::cmp::Reverse(model[*id].2));
@@ -263,7 +283,7 @@ async fn check(engine: &Engine, collection: &CollectionName, model: Option<&Mode
             "step {step}"
         );
         let story = stored.analysis.duplicates.story.as_ref().unwrap();
-        let page = engine.story(collection, story.id, None, 100).await.unwrap();
+        let page = engine.story(collection, story.id, &PageToken::default(), 100).await.unwrap();
         let mut members = page.members.articles.iter().chain([&page.canonical]);
         assert!(members.any(|member| member.article_id == stored.article_id), "step {step}");
     }
@@ -333,7 +353,8 @@ async fn every_fingerprint_within_the_radius_is_found(backend: &impl Backend) {
     }
     drop(engine);
     let engine = backend.open();
-    for query in [fingerprints["40"], fingerprints["77"] ^ 0b111, 0, u64::MAX] {
+    let changed = Fingerprint(fingerprints["77"].0 ^ 0b111);
+    for query in [fingerprints["40"], changed, Fingerprint(0), Fingerprint(u64::MAX)] {
         for radius in 0..=64 {
             let query = SimilarQuery::Fingerprint(query);
             let similar =
@@ -344,8 +365,7 @@ async fn every_fingerprint_within_the_radius_is_found(backend: &impl Backend) {
                 .iter()
                 .map(|found| (found.article_id.as_str(), found.hamming_distance.unwrap()))
                 .collect();
-            let distances =
-                fingerprints.iter().map(|(id, code)| (&**id, (code ^ query).count_ones()));
+            let distances = fingerprints.iter().map(|(id, code)| (&**id, code.distance(query)));
             let expected = distances.filter(|&(_, distance)| distance <= radius).collect();
             assert_eq!(found, expected, "radius {radius}");
         }
@@ -366,9 +386,9 @@ async fn what_retention_forgets_is_gone_at_once(backend: &impl Backend) {
     let gone = engine.get(&name, &first.article_id).await;
     assert!(matches!(gone, Err(EngineError::Store(StoreError::NoArticle(_)))));
     let story = first.analysis.duplicates.story.unwrap().id;
-    let gone = engine.story(&name, story, None, 10).await;
+    let gone = engine.story(&name, story, &PageToken::default(), 10).await;
     assert!(matches!(gone, Err(EngineError::Store(StoreError::NoStory(_)))));
-    let page = engine.list(&name, &ListFilter::default(), None, 10).await.unwrap();
+    let page = engine.list(&name, &ListFilter::default(), &PageToken::default(), 10).await.unwrap();
     assert_eq!(page.articles, []);
     let fingerprint = SimilarQuery::Fingerprint(first.analysis.fingerprint.unwrap());
     let similar = engine.find_similar(&name, &fingerprint, 64, 10).await.unwrap();
@@ -390,14 +410,12 @@ async fn pages_go_on_after_inserts_and_restarts(backend: &impl Backend) {
         submit(&engine, &number.to_string(), untitled(&words(number, 40))).await;
     }
     let mut listed = Vec::new();
-    let mut begin = None;
+    let mut token = PageToken::default();
     loop {
-        let page = engine.list(&name, &ListFilter::default(), begin, 3).await.unwrap();
+        let page = engine.list(&name, &ListFilter::default(), &token, 3).await.unwrap();
         listed.extend(page.articles.iter().map(|stored| stored.article_id.to_string()));
-        begin = page.next;
-        if begin.is_none() {
-            break;
-        }
+        let Some(next) = page.next else { break };
+        token = next;
         let new = listed.len() as u64;
         submit(&engine, &format!("new {new}"), untitled(&words(100 + new, 40))).await;
         drop(engine);
@@ -424,7 +442,7 @@ async fn a_text_that_came_very_often_is_answered_within_bounds(backend: &impl Ba
     let story = duplicates.story.clone().unwrap();
 
     engine.delete(&name, &story.canonical).await.unwrap();
-    let page = engine.story(&name, story.id, None, 1).await.unwrap();
+    let page = engine.story(&name, story.id, &PageToken::default(), 1).await.unwrap();
     assert_ne!(page.canonical.article_id, story.canonical);
     let edited = untitled(&words(4, 80)[4..]);
     let duplicates = submit(&engine, "edited", edited).await.analysis.duplicates;

@@ -1,16 +1,17 @@
-//! Looks at every record of a data folder that no server has open.
+//! Looks at every record of a data folder that no server has open, and changes nothing in it.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use fjall::Keyspace;
 
+use super::backup::mirror;
 use super::record::{
-    ArticleRecord, CollectionNumber, CollectionRecord, IdRecord, IndexRecord, decode, id_key,
-    seq_key, seq_of_key, story_key,
+    CollectionNumber, CollectionRecord, IdRecord, IndexRecord, article_from_bytes,
+    candidate_from_bytes, id_key, number_from_bytes, parts_of_key, seq_key, story_key,
 };
-use super::tables::{ORPHAN, Opened, Tables};
-use crate::duplicates::Sketch;
+use super::tables::{CommitMark, Opened, Tables};
+use super::upgrade;
 use crate::store::StoreError;
 
 /// Problems that are told one by one; more are only counted.
@@ -38,17 +39,19 @@ impl CheckReport {
 /// Reads every record of a data folder and checks that all parts of an article are there and
 /// agree. `progress` is told of every article.
 pub fn check(folder: &Path, mut progress: impl FnMut(u64)) -> Result<CheckReport, StoreError> {
-    let Opened { db: _db, tables, mark: _mark, loss, .. } = Tables::open_existing(folder)?;
+    Tables::check_is_ours(folder)?;
+    let _lock = CommitMark::lock_existing(folder)?;
+    // Opening a database tidies it up, and a damaged journal is cut.
+    let mirror = mirror(folder)?;
+    let folder = mirror.path();
+    upgrade::upgrade(folder)?;
+    let Opened { db: _db, tables, mark: _mark, loss, .. } = Tables::open(folder)?;
     let mut report = CheckReport::default();
-    loss.into_iter().for_each(|loss| report.problem(loss));
+    loss.into_iter().for_each(|loss| report.problem(loss.told(None)));
     let collections = collections(&tables, &mut report);
     report.collections = collections.len();
 
-    let mut gone = HashSet::new();
-    each_row(&tables.meta, "meta", &mut report, |key, _, _| {
-        let number = key.strip_prefix(ORPHAN.as_bytes());
-        gone.extend(number.and_then(|number| number.try_into().ok()).map(u32::from_be_bytes));
-    });
+    let gone: HashSet<CollectionNumber> = tables.orphans()?.into_iter().collect();
     let is_live = |key: &[u8]| {
         let number = key.first_chunk().map(|number| CollectionNumber::from_be_bytes(*number));
         number.filter(|number| !gone.contains(number))
@@ -62,7 +65,7 @@ pub fn check(folder: &Path, mut progress: impl FnMut(u64)) -> Result<CheckReport
             report.problem(problem);
         }
     });
-    for (table, name) in [(&tables.index, "index entry"), (&tables.sketches, "sketch")] {
+    for (table, name) in [(&tables.index, "index entry"), (&tables.candidates, "candidate")] {
         each_row(table, name, &mut report, |key, _, report| {
             if is_live(key).is_some() && !is_there(&tables.articles, key) {
                 report.problem(format!("{name} {}: its article is missing", shown(key)));
@@ -73,10 +76,10 @@ pub fn check(folder: &Path, mut progress: impl FnMut(u64)) -> Result<CheckReport
         let Some(number) = is_live(key) else { return };
         let id = String::from_utf8_lossy(&key[4..]);
         let place = || format!("id '{id}' of collection {number}");
-        match decode::<IdRecord>(value, place) {
+        match IdRecord::from_bytes(value) {
             Ok(record) if is_there(&tables.articles, &seq_key(number, record.seq)) => {}
             Ok(_) => report.problem(format!("{}: its article is missing", place())),
-            Err(error) => report.problem(error.to_string()),
+            Err(error) => report.problem(error.at(place).to_string()),
         }
     });
     Ok(report)
@@ -89,11 +92,11 @@ fn collections(
     let mut collections = BTreeMap::new();
     each_row(&tables.collections, "collection", report, |key, value, report| {
         let place = || format!("collection '{}'", String::from_utf8_lossy(key));
-        match decode::<CollectionRecord>(value, place) {
+        match CollectionRecord::from_bytes(value) {
             Ok(record) => {
                 collections.insert(record.number, record);
             }
-            Err(error) => report.problem(error.to_string()),
+            Err(error) => report.problem(error.at(place).to_string()),
         }
     });
     collections
@@ -112,27 +115,34 @@ fn check_article(
     if !collections.contains_key(&number) {
         return Err(wrong("its collection is missing"));
     }
-    let seq = seq_of_key(key).ok_or_else(|| wrong("its key is malformed"))?;
-    let article: ArticleRecord = decode(value, place).map_err(|error| error.to_string())?;
+    let (_, seq) = parts_of_key(key).ok_or_else(|| wrong("its key is malformed"))?;
+    let article = article_from_bytes(value).map_err(|error| wrong(&error.to_string()))?;
 
     let id = read(&tables.ids, &id_key(number, &article.article_id))?;
     let id = id.ok_or_else(|| wrong("its id is missing"))?;
-    let id: IdRecord = decode(&id, place).map_err(|error| error.to_string())?;
+    let id = IdRecord::from_bytes(&id).map_err(|error| wrong(&format!("its id: {error}")))?;
     if (id.seq, id.revision) != (seq, article.revision) {
         return Err(wrong("its id names another article"));
     }
-    let sketch = read(&tables.sketches, key)?.ok_or_else(|| wrong("its sketch is missing"))?;
-    Sketch::from_bytes(&sketch).ok_or_else(|| wrong("its sketch is malformed"))?;
-    let index = read(&tables.index, key)?.ok_or_else(|| wrong("its index entry is missing"))?;
-    let index: IndexRecord = decode(&index, place).map_err(|error| error.to_string())?;
-    if index.fingerprint != article.analysis.fingerprint {
-        return Err(wrong("its index entry has another fingerprint"));
+    let row = read(&tables.candidates, key)?;
+    let row = row.ok_or_else(|| wrong("its candidate is missing"))?;
+    let candidate =
+        candidate_from_bytes(&row).map_err(|error| wrong(&format!("its candidate: {error}")))?;
+    let row = read(&tables.index, key)?.ok_or_else(|| wrong("its index entry is missing"))?;
+    let index = IndexRecord::from_bytes(&row)
+        .map_err(|error| wrong(&format!("its index entry: {error}")))?;
+    let fingerprint = article.analysis.fingerprint;
+    if index.entry.fingerprint != fingerprint || candidate.fingerprint != fingerprint {
+        return Err(wrong("its records have different fingerprints"));
     }
     let story =
         article.analysis.duplicates.story.as_ref().ok_or_else(|| wrong("it has no story"))?;
+    if candidate.story != story.id {
+        return Err(wrong("its candidate is of another story"));
+    }
     let began = read(&tables.stories, &story_key(number, story.id))?;
     let began = began.ok_or_else(|| wrong("its story is missing"))?;
-    if decode::<u64>(&began, place).map_err(|error| error.to_string())? != index.story {
+    if number_from_bytes(&began) != Ok(index.entry.story.0) {
         return Err(wrong("its story is another one's"));
     }
     Ok(())
@@ -167,5 +177,5 @@ fn is_there(table: &Keyspace, key: &[u8]) -> bool {
 /// A key made by [`seq_key`], for people.
 fn shown(key: &[u8]) -> String {
     let number = key.first_chunk().map_or(0, |number| CollectionNumber::from_be_bytes(*number));
-    format!("{} of collection {number}", seq_of_key(key).unwrap_or_default())
+    format!("{} of collection {number}", parts_of_key(key).map_or(0, |(_, seq)| seq))
 }

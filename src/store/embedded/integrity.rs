@@ -66,14 +66,7 @@ pub struct CutJournal {
 /// another.
 pub fn cut_journals(journals: &Path, set_aside: &Path) -> io::Result<Vec<CutJournal>> {
     let mut cut = Vec::new();
-    if !journals.exists() {
-        return Ok(cut);
-    }
-    for entry in journals.read_dir()? {
-        let path = entry?.path();
-        if path.extension().is_none_or(|extension| extension != "jnl") {
-            continue;
-        }
+    for path in journals_in(journals)? {
         let mut file = File::options().read(true).write(true).open(&path)?;
         let offset = readable_bytes(&mut BufReader::with_capacity(1 << 20, &file))?;
         file.seek(SeekFrom::Start(offset))?;
@@ -93,6 +86,34 @@ pub fn cut_journals(journals: &Path, set_aside: &Path) -> io::Result<Vec<CutJour
         cut.push(CutJournal { set_aside: target, offset });
     }
     Ok(cut)
+}
+
+/// The journals of a database, if it is there.
+fn journals_in(database: &Path) -> io::Result<Vec<PathBuf>> {
+    if !database.exists() {
+        return Ok(Vec::new());
+    }
+    let paths = database.read_dir()?.map(|entry| Ok(entry?.path()));
+    let is_journal = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "jnl");
+    paths.filter(|path| path.as_ref().map_or(true, is_journal)).collect()
+}
+
+/// Puts copies in the place of the journals, and makes them durable. After a sync that failed, what
+/// can be read of a file is not what the disk has, and another sync does not write it.
+pub fn write_journals_anew(database: &Path) -> io::Result<()> {
+    for journal in journals_in(database)? {
+        let copy_path = journal.with_extension("copy");
+        let mut original = File::open(&journal)?;
+        let written = bytes_before_zeros(&mut BufReader::with_capacity(1 << 20, &original))?;
+        original.seek(SeekFrom::Start(0))?;
+        let mut copy = File::create(&copy_path)?;
+        io::copy(&mut (&original).take(written), &mut copy)?;
+        // The room behind is claimed in advance, but not written.
+        copy.set_len(original.metadata()?.len())?;
+        copy.sync_all()?;
+        fs::rename(copy_path, journal)?;
+    }
+    Ok(())
 }
 
 /// Sequence numbers that a batch is ahead of the one before, at most.

@@ -1,69 +1,75 @@
 //! The embedded store: an LSM tree (fjall) owns the truth, an index in memory finds candidates.
 //!
-//! One thread, [`writer`], decides all that is written. Readers share the index with it
-//! under a lock that is held for microseconds, and read records straight from the tree.
+//! One thread, [`writer`], decides all that is written, and another, [`commit`], makes it durable
+//! and then visible. Readers see the latest committed moment: a [`view`] of the tree together with
+//! the index that belongs to it.
 
 mod backup;
 mod check;
+mod collection;
+mod commit;
 mod index;
 mod integrity;
-mod lookup;
+mod load;
+mod page;
 mod postings;
+mod recent;
 mod record;
 mod tables;
+mod upgrade;
+mod view;
 mod writer;
 
+pub use backup::{BackupInfo, backups, restore};
 pub use check::{CheckReport, check};
-pub use index::Seq;
-pub use postings::{Key, LIST_LEN_MAX};
+pub use postings::LIST_LEN_MAX;
 
 use std::collections::HashMap;
-use std::io;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::mpsc::Receiver;
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread::{JoinHandle, available_parallelism};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use fjall::{Database, Guard};
-use parking_lot::RwLock;
+use fjall::Database;
+use parking_lot::{Mutex, RwLock};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use tokio::sync::{mpsc, oneshot};
-use uuid::Uuid;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use collection::{Collection, CommittedSnapshot};
+use index::{Entry, NearestSearch, Seq};
+use record::CollectionNumber;
+use tables::{CommitMark, Opened, Tables};
+use view::{Looked, View};
+use writer::{Command, Outcome, Reply, Turn};
 
 use super::{
-    ArticleStore, Backup, CollectionInfo, CollectionSettings, ListFilter, Page, PageSize, Pending,
-    Prepared, Similar, SimilarQuery, StoreError, StoredArticle, StoryPage,
+    ArticleStore, Backup, CollectionInfo, CollectionSettings, ListFilter, Page, PageSize,
+    PageToken, Pending, Prepared, Similar, SimilarQuery, StoreError, StoredArticle, StoryPage,
+    Upkeep,
 };
-use crate::analysis::{DuplicateReport, Match};
-use crate::article::{ArticleId, CollectionName, Timestamp};
-use crate::duplicates::Sketch;
-use index::{Entry, Index};
-use lookup::Reader;
-use record::{
-    ArticleRecord, CollectionNumber, CollectionRecord, IdRecord, IndexRecord, decode, id_key,
-    place, seq_key, seq_of_key, story_key,
-};
-use tables::{CommitMark, NEXT_COLLECTION, Opened, Tables};
-use writer::{Command, Writer};
+use crate::analysis::{DuplicateReport, Match, StoryId};
+use crate::article::{ArticleId, CollectionName};
+use crate::duplicates::decision::Remembered;
+use crate::duplicates::overlaps;
+use crate::text::Document;
 
-/// A listing that filters by topic reads at most so many articles for a page.
-const LIST_READS_MAX: usize = 10_000;
+/// Commits are counted from 1.
+type CommitNumber = u64;
 
-/// While the index is built its progress is told so often.
-const PROGRESS_PERIOD: Duration = Duration::from_secs(2);
+/// Memory for candidates that were read lately: some 25,000 of them.
+const CANDIDATE_CACHE_BYTES: usize = 32 << 20;
 
-/// At the start the index is read by so many threads at most, each of which takes so many
-/// submissions at once.
-const LOADERS_MAX: usize = 8;
-const LOAD_CHUNK_LEN: usize = 1 << 14;
+/// A longer article is looked for off the threads that serve calls: comparing it with others takes
+/// over a millisecond.
+const INLINE_WORDS_MAX: usize = 4096;
 
-/// Memory for sketches that were read lately: some 25,000 of them.
-const SKETCH_CACHE_BYTES: usize = 32 << 20;
+/// After a failure the store is opened again after this time, and then after twice as long, and so
+/// on up to the longest.
+const REOPEN_AFTER: Duration = Duration::from_millis(250);
+const REOPEN_AFTER_MAX: Duration = Duration::from_secs(10);
 
 /// How much the store takes on.
 #[derive(Debug, Clone, Copy)]
@@ -72,142 +78,194 @@ pub struct StoreOptions {
     pub commands_max: usize,
     /// With less room than this on the disk nothing more is remembered: tidying up needs room too.
     pub disk_reserve_bytes: u64,
+    /// So many collections are kept at most.
+    pub collections_max: usize,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        StoreOptions { commands_max: 4096, disk_reserve_bytes: 256 << 20 }
+        StoreOptions { commands_max: 4096, disk_reserve_bytes: 256 << 20, collections_max: 20_000 }
     }
 }
 
 /// A handle on the open store. Dropping it waits until everything accepted is written.
+///
+/// A write that fails closes the store for writing: what the disk has is not known then. As soon as
+/// its folder can be written to, it is opened again by itself. That is safe whatever the failure
+/// was: everything is read back with its checksums, and journals are first written anew, since after
+/// a sync that failed their pages may count as written without being on the disk.
 pub struct EmbeddedStore {
-    shared: Arc<Shared>,
+    state: Arc<State>,
     commands: Option<mpsc::Sender<Command>>,
-    writer: Option<JoinHandle<io::Result<()>>>,
+    writer: Option<JoinHandle<()>>,
+    /// Listings and wide searches that are done at the same time.
+    reads: Semaphore,
+    backing_up: tokio::sync::Mutex<()>,
 }
 
-/// Tells the cache of sketches how much memory each takes.
+/// The open store, or why it is closed.
+type State = RwLock<Result<Arc<Core>, StoreError>>;
+
+/// Tells the cache of candidates how much memory each takes.
 #[derive(Clone)]
-struct SketchBytes;
+struct CandidateBytes;
 
-impl Weighter<(CollectionNumber, Seq), Arc<Sketch>> for SketchBytes {
-    fn weight(&self, _: &(CollectionNumber, Seq), sketch: &Arc<Sketch>) -> u64 {
-        sketch.memory_bytes() as u64
+impl Weighter<(CollectionNumber, Seq), Arc<Remembered>> for CandidateBytes {
+    fn weight(&self, _: &(CollectionNumber, Seq), remembered: &Arc<Remembered>) -> u64 {
+        let Remembered { title, url, source, .. } = &**remembered;
+        (remembered.sketch.memory_bytes() + title.len() + url.len() + source.len() + 200) as u64
     }
 }
 
-/// What the writer and the readers share.
-struct Shared {
-    pub db: Database,
-    pub tables: Tables,
-    pub mark: CommitMark,
-    /// The latest commit.
-    pub commit: AtomicU64,
-    pub collections: RwLock<HashMap<CollectionName, Arc<Collection>>>,
-    /// Sketches that were read lately. What everybody copies is read again and again.
-    sketches: Cache<(CollectionNumber, Seq), Arc<Sketch>, SketchBytes>,
-    /// Why nothing can be written any more.
-    pub closed: OnceLock<String>,
-    pub folder: PathBuf,
-    pub disk_reserve_bytes: u64,
-    pub next_collection: AtomicU32,
+/// A store that is open: what its writer, its committer and its readers share.
+struct Core {
+    folder: PathBuf,
+    options: StoreOptions,
+    db: Database,
+    tables: Tables,
+    mark: CommitMark,
+    /// The latest commit when it was opened.
+    commit: CommitNumber,
+    /// The latest commit that readers see.
+    published: AtomicU64,
+    snapshot: CommittedSnapshot,
+    collections: RwLock<HashMap<CollectionName, Arc<Collection>>>,
+    /// Collections that there are, those not on the disk yet included, and the next one's number.
+    decided_collections: Mutex<(usize, CollectionNumber)>,
+    /// What was read lately. What everybody copies is read again and again.
+    candidates: Cache<(CollectionNumber, Seq), Arc<Remembered>, CandidateBytes>,
+    /// Why nothing more can be written.
+    closed: OnceLock<Arc<str>>,
 }
 
-/// A collection as it is held in memory.
-struct Collection {
-    pub number: CollectionNumber,
-    pub name: CollectionName,
-    pub create_time: Timestamp,
-    pub settings: RwLock<CollectionSettings>,
-    pub index: RwLock<Index>,
-    pub next_seq: AtomicU64,
-}
+impl Core {
+    /// Opens the store in a folder, which is made if it is not there, and builds the index.
+    fn open(folder: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+        let started = Instant::now();
+        upgrade::upgrade(folder)?;
+        let Opened { db, tables, mark, commit, loss } = Tables::open(folder)?;
+        if let Some(loss) = loss {
+            let loss = loss.told(Some(folder));
+            tracing::error!(folder = %folder.display(), "stored data is damaged: {loss}");
+        }
+        tracing::info!(folder = %folder.display(), elapsed = ?started.elapsed(), "tables open");
+        let candidates = Cache::with_weighter(
+            CANDIDATE_CACHE_BYTES >> 10,
+            CANDIDATE_CACHE_BYTES as u64,
+            CandidateBytes,
+        );
+        let collections = load::collections(&tables)?;
+        let next_number = tables.number(tables::NEXT_COLLECTION)?.unwrap_or(1);
+        Ok(Core {
+            folder: folder.to_owned(),
+            options,
+            snapshot: RwLock::new(Arc::new(db.snapshot())),
+            db,
+            tables,
+            mark,
+            commit,
+            published: AtomicU64::new(commit),
+            decided_collections: Mutex::new((collections.len(), next_number as CollectionNumber)),
+            collections: RwLock::new(collections),
+            candidates,
+            closed: OnceLock::new(),
+        })
+    }
 
-impl Collection {
-    pub fn new(record: CollectionRecord) -> Self {
-        Collection {
-            number: record.number,
-            name: record.name,
-            create_time: record.create_time,
-            settings: RwLock::new(record.settings),
-            index: RwLock::default(),
-            next_seq: AtomicU64::new(1),
+    fn published(&self) -> CommitNumber {
+        self.published.load(Ordering::Acquire)
+    }
+
+    fn close(&self, error: &StoreError) {
+        let _ = self.closed.set(error.to_string().into());
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.get().is_some()
+    }
+
+    /// Whether it can be written to.
+    fn open_for_writing(&self) -> Result<(), StoreError> {
+        match self.closed.get() {
+            Some(reason) => Err(StoreError::Closed(Arc::clone(reason))),
+            None => Ok(()),
         }
     }
 
-    /// Articles submitted before this moment are no longer remembered.
-    pub fn forgotten_before(&self) -> Option<Timestamp> {
-        let retention = self.settings.read().retention?;
-        let now = Timestamp::now();
-        Some(Timestamp { seconds: now.seconds.saturating_sub_unsigned(retention.as_secs()), ..now })
-    }
-
-    pub fn is_forgotten(&self, submit_time: Timestamp) -> bool {
-        self.forgotten_before().is_some_and(|moment| submit_time < moment)
-    }
-
-    fn info(&self) -> CollectionInfo {
-        let index = self.index.read();
-        CollectionInfo {
-            name: self.name.clone(),
-            settings: *self.settings.read(),
-            article_count: index.article_count(),
-            story_count: index.story_count(),
-            create_time: self.create_time,
+    /// Whether there is room on the disk. A disk that does not tell is taken to have room; if it
+    /// has none the commit will fail.
+    fn room(&self) -> Result<(), StoreError> {
+        let reserve = self.options.disk_reserve_bytes;
+        match fs4::available_space(&self.folder) {
+            Ok(available) if available < reserve => Err(StoreError::DiskFull {
+                available_mib: available >> 20,
+                reserve_mib: reserve >> 20,
+            }),
+            _ => Ok(()),
         }
+    }
+
+    fn collection(&self, name: &CollectionName) -> Option<Arc<Collection>> {
+        self.collections.read().get(name).cloned()
+    }
+
+    fn collections(&self) -> Vec<Arc<Collection>> {
+        self.collections.read().values().cloned().collect()
+    }
+
+    /// The number of a collection that is about to come into being.
+    fn take_collection_number(&self) -> Result<CollectionNumber, StoreError> {
+        let (count, next) = &mut *self.decided_collections.lock();
+        if *count >= self.options.collections_max {
+            return Err(StoreError::TooManyCollections(*count));
+        }
+        let number = *next;
+        *count += 1;
+        *next += 1;
+        Ok(number)
+    }
+
+    fn give_collection_back(&self) {
+        self.decided_collections.lock().0 -= 1;
     }
 }
 
 impl EmbeddedStore {
     /// Opens the store in a folder, which is made if it is not there, and builds the index.
     pub fn open(folder: &Path, options: StoreOptions) -> Result<Self, StoreError> {
-        let started = Instant::now();
-        let Opened { db, tables, mark, commit, loss } = Tables::open(folder)?;
-        if let Some(loss) = loss {
-            tracing::error!(folder = %folder.display(), "stored data is damaged: {loss}");
-        }
-        tracing::info!(folder = %folder.display(), elapsed = ?started.elapsed(), "tables open");
-        let shared = Arc::new(Shared {
-            db,
-            tables,
-            mark,
-            commit: AtomicU64::new(commit),
-            collections: RwLock::default(),
-            sketches: Cache::with_weighter(
-                SKETCH_CACHE_BYTES >> 10,
-                SKETCH_CACHE_BYTES as u64,
-                SketchBytes,
-            ),
-            closed: OnceLock::new(),
-            folder: folder.to_owned(),
-            disk_reserve_bytes: options.disk_reserve_bytes,
-            next_collection: AtomicU32::new(1),
-        });
-        shared.load()?;
-
+        let core = Arc::new(Core::open(folder, options)?);
+        let state = Arc::new(RwLock::new(Ok(core)));
         let (commands, receiver) = mpsc::channel(options.commands_max);
-        let writer = Writer::new(Arc::clone(&shared), receiver);
-        let cannot_start = |error: io::Error| StoreError::Io(error.to_string());
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().build().map_err(cannot_start)?;
+        let cannot_start = StoreError::io("the store's thread cannot be started");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.map_err(StoreError::io("the store's thread cannot be started"))?;
+        let keeper = Keeper { state: Arc::clone(&state), commands: receiver };
+        let (folder, name) = (folder.to_owned(), "newsprint-writer".to_owned());
         let writer = std::thread::Builder::new()
-            .name("newsprint-writer".to_owned())
-            .spawn(move || writer.run(&runtime))
+            .name(name)
+            .spawn(move || runtime.block_on(keeper.run(&folder, options)))
             .map_err(cannot_start)?;
-        Ok(EmbeddedStore { shared, commands: Some(commands), writer: Some(writer) })
+        let reads = available_parallelism().map_or(2, usize::from).max(2);
+        Ok(EmbeddedStore {
+            state,
+            commands: Some(commands),
+            writer: Some(writer),
+            reads: Semaphore::new(reads),
+            backing_up: tokio::sync::Mutex::default(),
+        })
     }
 
-    async fn command<T>(
-        &self,
-        command: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Command,
-    ) -> Result<T, StoreError> {
+    fn core(&self) -> Result<Arc<Core>, StoreError> {
+        self.state.read().clone()
+    }
+
+    async fn command<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, StoreError> {
         outcome(self.send(command).await?).await
     }
 
     async fn send<T>(
         &self,
-        command: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Command,
+        command: impl FnOnce(Reply<T>) -> Command,
     ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError> {
         let (reply, answer) = oneshot::channel();
         let commands = self.commands.as_ref().ok_or_else(writer_gone)?;
@@ -215,86 +273,149 @@ impl EmbeddedStore {
         Ok(answer)
     }
 
-    /// Reads articles until a page is full. `next_begin` tells where a page begins whose first
-    /// article would be the given one.
-    fn page(
+    /// Does what may take long on a thread that may block, a few at a time.
+    async fn read<T: Send + 'static>(
         &self,
-        collection: &Collection,
-        seqs: &[Seq],
-        page_size: PageSize,
-        is_wanted: impl Fn(&StoredArticle) -> bool,
-        next_begin: impl Fn(Seq) -> Seq,
-    ) -> Result<Page, StoreError> {
-        let mut page = Page::default();
-        let mut bytes = 0;
-        for (reads, &seq) in seqs.iter().enumerate() {
-            if page.articles.len() == page_size.articles || reads == LIST_READS_MAX {
-                page.next = Some(next_begin(seq));
-                break;
+        read: impl FnOnce(&Core) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let _turn = self.reads.acquire().await.map_err(|_| writer_gone())?;
+        let core = self.core()?;
+        blocking(move || read(&core)).await
+    }
+}
+
+/// Runs the writer, and opens the store again after a failure.
+struct Keeper {
+    state: Arc<State>,
+    commands: mpsc::Receiver<Command>,
+}
+
+impl Keeper {
+    async fn run(mut self, folder: &Path, options: StoreOptions) {
+        loop {
+            let Ok(core) = self.state.read().clone() else { return };
+            self.work(&core).await;
+            let Err(closed) = core.open_for_writing() else { return };
+            let mut wait = REOPEN_AFTER;
+            // Articles can be read until the disk seems fit to be written to again.
+            while let Err(error) = tables::try_to_write(folder) {
+                tracing::warn!(%error, "the store stays closed: its folder cannot be written to");
+                wait = REOPEN_AFTER_MAX.min(2 * wait);
+                if !self.refuse_for(wait, &closed).await {
+                    return;
+                }
             }
-            let article = self.shared.live_article(collection, seq)?;
-            let Some(article) = article.filter(&is_wanted) else { continue };
-            bytes += article.text_bytes();
-            if bytes > page_size.bytes && !page.articles.is_empty() {
-                page.next = Some(next_begin(seq));
-                break;
+            *self.state.write() = Err(closed.clone());
+            let in_use = Arc::downgrade(&core);
+            drop(core);
+            wait = REOPEN_AFTER;
+            while !self.reopen(&in_use, folder, options) {
+                if !self.refuse_for(wait, &closed).await {
+                    return;
+                }
+                wait = REOPEN_AFTER_MAX.min(2 * wait);
             }
-            page.articles.push(article);
         }
-        Ok(page)
+    }
+
+    /// Opens the store again, unless somebody still reads from what was open before.
+    fn reopen(&self, in_use: &Weak<Core>, folder: &Path, options: StoreOptions) -> bool {
+        if in_use.strong_count() > 0 {
+            return false;
+        }
+        let reopened = tables::write_journals_anew(folder)
+            .map_err(StoreError::io("the journal cannot be written anew"))
+            .and_then(|()| Core::open(folder, options));
+        match reopened {
+            Ok(core) => {
+                tracing::warn!("the store is open again");
+                *self.state.write() = Ok(Arc::new(core));
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "the store cannot be opened again yet");
+                false
+            }
+        }
+    }
+
+    /// Decides and commits until no more commands come, or the store is closed by a failure.
+    async fn work(&mut self, core: &Arc<Core>) {
+        let (committer, groups) = std::sync::mpsc::channel::<commit::Complete>();
+        let committing = Arc::clone(core);
+        let thread = std::thread::Builder::new()
+            .name("newsprint-commit".to_owned())
+            .spawn(move || groups.iter().for_each(|group| group.commit(&committing)));
+        match thread {
+            Ok(thread) => {
+                writer::work(core, &mut self.commands, &committer).await;
+                // Without a sender the committer ends when it has done what there is.
+                drop(committer);
+                if thread.join().is_err() {
+                    core.close(&StoreError::Closed("the committer ended by a panic".into()));
+                }
+            }
+            Err(error) => core.close(&StoreError::io("a thread cannot be started")(error)),
+        }
+    }
+
+    /// Refuses commands for some time; tells whether more may come.
+    async fn refuse_for(&mut self, time: Duration, closed: &StoreError) -> bool {
+        let until = tokio::time::Instant::now() + time;
+        loop {
+            match tokio::time::timeout_at(until, self.commands.recv()).await {
+                Ok(Some(command)) => command.refuse(closed.clone()),
+                Ok(None) => return false,
+                Err(_) => return true,
+            }
+        }
     }
 }
 
 #[async_trait]
 impl ArticleStore for EmbeddedStore {
-    async fn submit(&self, prepared: Prepared) -> Result<Pending, StoreError> {
-        let answer =
-            self.send(|reply| Command::Submit { prepared: Box::new(prepared), reply }).await?;
-        Ok(Box::pin(outcome(answer)))
-    }
-
-    async fn delete(&self, collection: &CollectionName, id: &ArticleId) -> Result<(), StoreError> {
-        let (collection, id) = (collection.clone(), id.clone());
-        self.command(|reply| Command::Delete { collection, id, reply }).await
-    }
-
-    async fn update_collection(
-        &self,
-        collection: &CollectionName,
-        settings: CollectionSettings,
-    ) -> Result<CollectionInfo, StoreError> {
-        let name = collection.clone();
-        self.command(|reply| Command::UpdateCollection { name, settings, reply }).await?;
-        Ok(self.shared.existing(collection)?.info())
-    }
-
-    async fn delete_collection(&self, collection: &CollectionName) -> Result<(), StoreError> {
-        let name = collection.clone();
-        self.command(|reply| Command::DeleteCollection { name, reply }).await
-    }
-
-    async fn create_backup(&self, folder: &Path) -> Result<Backup, StoreError> {
-        let (shared, folder) = (Arc::clone(&self.shared), folder.to_owned());
-        let copied = tokio::task::spawn_blocking(move || {
-            backup::create(&shared.db, &shared.tables, &folder)
-        });
-        copied.await.map_err(|error| StoreError::Io(error.to_string()))?
-    }
-
-    async fn sweep(&self) -> Result<bool, StoreError> {
-        self.command(|reply| Command::Sweep { reply }).await
+    async fn submit(&self, mut prepared: Prepared) -> Result<Pending, StoreError> {
+        let core = self.core()?;
+        core.open_for_writing()?;
+        let explained = prepared.explained.take();
+        let turn = if prepared.word_count <= INLINE_WORDS_MAX {
+            turn(&core, prepared)?
+        } else {
+            let core = Arc::clone(&core);
+            blocking(move || turn(&core, prepared)).await?
+        };
+        let (core, collection) = (Arc::downgrade(&core), turn.prepared.collection.clone());
+        let answer = self.send(|reply| Command::Submit { turn: Box::new(turn), reply }).await?;
+        Ok(Box::pin(async move {
+            let Outcome { mut submitted, matched } = outcome(answer).await?;
+            if let Some(document) = explained
+                && let Some(core) = core.upgrade()
+                && !matched.is_empty()
+            {
+                let matches = std::mem::take(&mut submitted.analysis.duplicates.matches);
+                submitted.analysis.duplicates.matches =
+                    blocking(move || explain(&core, &collection, &document, matches, &matched))
+                        .await?;
+            }
+            Ok(submitted)
+        }))
     }
 
     async fn look_up(&self, prepared: &Prepared) -> Result<DuplicateReport, StoreError> {
-        let Some(collection) = self.shared.collection(&prepared.collection) else {
-            return Ok(lookup::nothing_remembered(prepared));
+        let core = self.core()?;
+        let Some(collection) = core.collection(&prepared.collection) else {
+            return view::report_on_nothing(prepared);
         };
-        let itself = match &prepared.article_id {
-            Some(id) => self.shared.id_record(&collection, id)?.map(|record| record.seq),
-            None => None,
-        };
-        let reader = CommittedReader { shared: &self.shared, collection: &collection };
-        Ok(lookup::look_up(&collection, prepared, itself, &reader)?.report)
+        let (mut report, matched) = view::report(&core, &collection, prepared)?;
+        if let Some(document) = prepared.explained.clone()
+            && !matched.is_empty()
+        {
+            let name = prepared.collection.clone();
+            let matches = std::mem::take(&mut report.matches);
+            report.matches =
+                blocking(move || explain(&core, &name, &document, matches, &matched)).await?;
+        }
+        Ok(report)
     }
 
     async fn get(
@@ -303,76 +424,50 @@ impl ArticleStore for EmbeddedStore {
         id: &ArticleId,
     ) -> Result<StoredArticle, StoreError> {
         let not_there = || StoreError::NoArticle(id.clone());
-        let collection = self.shared.collection(collection).ok_or_else(not_there)?;
-        let record = self.shared.id_record(&collection, id)?.ok_or_else(not_there)?;
-        self.shared.live_article(&collection, record.seq)?.ok_or_else(not_there)
+        let core = self.core()?;
+        let collection = core.collection(collection).ok_or_else(not_there)?;
+        let view = View::new(&core, &collection);
+        let record = view.id(id)?.ok_or_else(not_there)?;
+        view.article(record.seq)?.ok_or_else(not_there)
     }
 
     async fn list(
         &self,
         collection: &CollectionName,
         filter: &ListFilter,
-        begin: Option<Seq>,
+        token: &PageToken,
         page_size: PageSize,
     ) -> Result<Page, StoreError> {
-        let Some(collection) = self.shared.collection(collection) else {
-            return Ok(Page::default());
-        };
-        let end = begin.unwrap_or(Seq::MAX);
-        let from = filter.submitted_from.max(collection.forgotten_before());
-        let seqs: Vec<Seq> = match filter.story {
-            Some(story) => {
-                let in_time = |entry: Entry| {
-                    from.is_none_or(|from| entry.submit_time >= from)
-                        && filter.submitted_before.is_none_or(|before| entry.submit_time < before)
-                };
-                let Some(story) = self.shared.story(&collection, story)? else {
-                    return Ok(Page::default());
-                };
-                let index = collection.index.read();
-                let is_listed = |seq: &Seq| *seq < end && index.entry(*seq).is_some_and(in_time);
-                index.story_members(story).rev().filter(is_listed).collect()
-            }
-            None => {
-                let reads =
-                    if filter.topic.is_some() { LIST_READS_MAX } else { page_size.articles };
-                let index = collection.index.read();
-                index.latest(end, from, filter.submitted_before).take(reads + 1).collect()
-            }
-        };
-        let is_wanted = |article: &StoredArticle| {
-            filter.topic.as_ref().is_none_or(|topic| {
-                let topics = &article.analysis.classification.topics;
-                topics.iter().any(|score| score.assigned && score.topic == *topic)
-            })
-        };
-        self.page(&collection, &seqs, page_size, is_wanted, |seq| seq + 1)
+        let query = page::Query::list(collection, filter);
+        let start = page::Start::of(token, &query)?;
+        let (collection, filter) = (collection.clone(), filter.clone());
+        self.read(move |core| match core.collection(&collection) {
+            Some(collection) => page::list(core, &collection, &filter, start, page_size, &query),
+            None => Ok(Page::default()),
+        })
+        .await
+    }
+
+    async fn delete(&self, collection: &CollectionName, id: &ArticleId) -> Result<(), StoreError> {
+        let (collection, id) = (collection.clone(), id.clone());
+        self.command(|reply| Command::Delete { collection, id, reply }).await
     }
 
     async fn story(
         &self,
         collection: &CollectionName,
-        story: Uuid,
-        begin: Option<Seq>,
+        story: StoryId,
+        token: &PageToken,
         page_size: PageSize,
     ) -> Result<StoryPage, StoreError> {
-        let not_there = || StoreError::NoStory(story);
-        let collection = self.shared.collection(collection).ok_or_else(not_there)?;
-        let began = self.shared.story(&collection, story)?.ok_or_else(not_there)?;
-        let moment = collection.forgotten_before();
-        let members: Vec<Seq> = {
-            let index = collection.index.read();
-            let is_remembered = |seq: &Seq| {
-                let entry = index.entry(*seq);
-                entry.is_some_and(|entry| moment.is_none_or(|moment| entry.submit_time >= moment))
-            };
-            index.story_members(began).filter(is_remembered).collect()
-        };
-        let (&canonical, members) = members.split_first().ok_or_else(not_there)?;
-        let canonical = self.shared.live_article(&collection, canonical)?.ok_or_else(not_there)?;
-        let from = members.partition_point(|&seq| seq < begin.unwrap_or(0));
-        let members = self.page(&collection, &members[from..], page_size, |_| true, |seq| seq)?;
-        Ok(StoryPage { canonical, members })
+        let query = page::Query::story(collection, story);
+        let start = page::Start::of(token, &query)?;
+        let collection = collection.clone();
+        self.read(move |core| {
+            let collection = core.collection(&collection).ok_or(StoreError::NoStory(story))?;
+            page::story(core, &collection, story, start, page_size, &query)
+        })
+        .await
     }
 
     async fn find_similar(
@@ -382,51 +477,61 @@ impl ArticleStore for EmbeddedStore {
         radius: u32,
         max: usize,
     ) -> Result<Similar, StoreError> {
-        let found = self.shared.collection(collection);
-        let (fingerprint, itself, source) = match query {
-            SimilarQuery::Fingerprint(fingerprint) => (*fingerprint, None, String::new()),
-            SimilarQuery::Article(id) => {
-                let article = self.get(collection, id).await?;
-                let fingerprint = article.analysis.fingerprint;
-                let fingerprint =
-                    fingerprint.ok_or_else(|| StoreError::NoFingerprint(id.clone()))?;
-                let seq = match &found {
-                    Some(collection) => {
-                        self.shared.id_record(collection, id)?.map(|record| record.seq)
-                    }
-                    None => None,
-                };
-                (fingerprint, seq, article.article.source)
-            }
-        };
-        let Some(collection) = found else { return Ok(Similar::default()) };
-        let moment = collection.forgotten_before();
-        let is_wanted = |seq: Seq, entry: Entry| {
-            Some(seq) != itself && moment.is_none_or(|moment| entry.submit_time >= moment)
-        };
-        let (nearest, truncated) =
-            index::nearest(&collection.index, fingerprint, radius, max, is_wanted);
-        let mut matches = Vec::with_capacity(nearest.len());
-        for near in nearest {
-            let Some(article) = self.shared.live_article(&collection, near.seq)? else { continue };
-            let same_source = !source.is_empty() && source == article.article.source;
-            matches.push(Match {
-                kind: None,
-                hamming_distance: Some(near.distance),
-                similarity: 0.0,
-                containment: 0.0,
-                ..lookup::describe(&article, same_source)
-            });
-        }
-        Ok(Similar { matches, truncated })
+        let (collection, query) = (collection.clone(), query.clone());
+        self.read(move |core| find_similar(core, &collection, &query, radius, max)).await
     }
 
     async fn collections(&self) -> Result<Vec<CollectionInfo>, StoreError> {
         let mut infos: Vec<CollectionInfo> =
-            self.shared.collections.read().values().map(|collection| collection.info()).collect();
+            self.core()?.collections().iter().map(|collection| collection.info()).collect();
         infos.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(infos)
     }
+
+    async fn update_collection(
+        &self,
+        collection: &CollectionName,
+        settings: CollectionSettings,
+    ) -> Result<CollectionInfo, StoreError> {
+        let name = collection.clone();
+        self.command(|reply| Command::UpdateCollection { name, settings, reply }).await
+    }
+
+    async fn delete_collection(&self, collection: &CollectionName) -> Result<(), StoreError> {
+        let name = collection.clone();
+        self.command(|reply| Command::DeleteCollection { name, reply }).await
+    }
+
+    fn readiness(&self) -> Result<(), StoreError> {
+        let core = self.core()?;
+        core.open_for_writing()?;
+        core.room()
+    }
+
+    fn upkeep(&self) -> Option<&dyn Upkeep> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Upkeep for EmbeddedStore {
+    async fn create_backup(&self, folder: &Path) -> Result<Backup, StoreError> {
+        let _one_at_a_time = self.backing_up.lock().await;
+        let (core, folder) = (self.core()?, folder.to_owned());
+        blocking(move || backup::create(&core, &folder)).await
+    }
+
+    async fn sweep(&self) -> Result<bool, StoreError> {
+        self.command(|reply| Command::Sweep { reply }).await
+    }
+}
+
+/// Runs what may take long on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| StoreError::io("a read was broken off")(error.into()))?
 }
 
 async fn outcome<T>(answer: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {
@@ -434,204 +539,88 @@ async fn outcome<T>(answer: oneshot::Receiver<Result<T, StoreError>>) -> Result<
 }
 
 fn writer_gone() -> StoreError {
-    StoreError::Closed("the writer has stopped".to_owned())
+    StoreError::Closed("the writer has stopped".into())
 }
 
 impl Drop for EmbeddedStore {
     fn drop(&mut self) {
         self.commands.take();
-        match self.writer.take().map(JoinHandle::join) {
-            Some(Err(_)) => tracing::error!("the writer ended by a panic"),
-            Some(Ok(Err(error))) => tracing::error!(%error, "the writer could not start"),
-            Some(Ok(Ok(()))) | None => {}
+        if self.writer.take().map(JoinHandle::join).is_some_and(|ended| ended.is_err()) {
+            tracing::error!("the writer ended by a panic");
         }
     }
 }
 
-impl Shared {
-    /// Builds the collections and their indexes from what is on disk.
-    fn load(&self) -> Result<(), StoreError> {
-        let mut collections = HashMap::new();
-        for row in self.tables.collections.iter() {
-            let (key, value) = row.into_inner()?;
-            let name = || format!("collection '{}'", String::from_utf8_lossy(&key));
-            let record: CollectionRecord = decode(&value, name)?;
-            let collection = Collection::new(record);
-            self.load_index(&collection)?;
-            collections.insert(collection.name.clone(), Arc::new(collection));
-        }
-        *self.collections.write() = collections;
-        if let Some(value) = self.tables.meta.get(NEXT_COLLECTION)? {
-            let next = decode(&value, || NEXT_COLLECTION.to_owned())?;
-            self.next_collection.store(next, Ordering::Relaxed);
-        }
-        Ok(())
-    }
+/// Takes the look at the store that an article needs before its turn.
+fn turn(core: &Core, prepared: Prepared) -> Result<Turn, StoreError> {
+    let commit = core.published();
+    let looked = match core.collection(&prepared.collection) {
+        Some(collection) => Looked::new(core, &collection, &prepared, |_| false)?,
+        None => Looked::nothing(commit),
+    };
+    Ok(Turn { prepared, looked })
+}
 
-    /// Builds the index of a collection. Some threads read and decode while another inserts.
-    fn load_index(&self, collection: &Collection) -> Result<(), StoreError> {
-        let Some(seqs) = self.seqs(collection)? else { return Ok(()) };
-        let started = Instant::now();
-        let mut told = started;
-        let mut index = collection.index.write();
-        let chunk_count = (seqs.end() - seqs.start()) as usize / LOAD_CHUNK_LEN + 1;
-        let loaders = available_parallelism().map_or(1, usize::from);
-        let loaders = loaders.min(LOADERS_MAX).min(chunk_count);
-        std::thread::scope(|scope| -> Result<(), StoreError> {
-            // The loaders take turns, and so their chunks are taken in turns.
-            let chunks: Vec<Receiver<_>> = (0..loaders)
-                .map(|loader| {
-                    let (sender, chunks) = std::sync::mpsc::sync_channel(1);
-                    let first = *seqs.start();
-                    // Nobody takes them any more if one of them could not be read.
-                    scope.spawn(move || {
-                        (loader..chunk_count).step_by(loaders).try_for_each(|number| {
-                            let start = first + (number * LOAD_CHUNK_LEN) as Seq;
-                            sender.send(self.read_index(collection, start))
-                        })
-                    });
-                    chunks
-                })
-                .collect();
-            for number in 0..chunk_count {
-                // A loader that is gone has panicked, and so will the scope.
-                let Ok(chunk) = chunks[number % loaders].recv() else { break };
-                for (seq, record) in chunk? {
-                    index.append(seq, record.entry(), &record.keys);
-                }
-                if told.elapsed() >= PROGRESS_PERIOD {
-                    told = Instant::now();
-                    let articles = index.article_count();
-                    tracing::info!(collection = %collection.name, articles, "building the index");
-                }
+/// Finds the passages that an article shares with those it matched. One that is gone by now has
+/// none to show.
+fn explain(
+    core: &Core,
+    collection: &CollectionName,
+    document: &Document,
+    mut matches: Vec<Match>,
+    seqs: &[Seq],
+) -> Result<Vec<Match>, StoreError> {
+    let Some(collection) = core.collection(collection) else { return Ok(matches) };
+    for (found, &seq) in matches.iter_mut().zip(seqs) {
+        if let Some(other) = view::readable(View::new(core, &collection).article(seq))?
+            && other.article_id == found.article_id
+        {
+            found.overlaps = overlaps(document, &Document::new("", &other.article.body));
+        }
+    }
+    Ok(matches)
+}
+
+fn find_similar(
+    core: &Core,
+    name: &CollectionName,
+    query: &SimilarQuery,
+    radius: u32,
+    max: usize,
+) -> Result<Similar, StoreError> {
+    let collection = core.collection(name);
+    let (fingerprint, itself, source) = match query {
+        SimilarQuery::Fingerprint(fingerprint) => (*fingerprint, None, String::new()),
+        SimilarQuery::Article(id) => {
+            let not_there = || StoreError::NoArticle(id.clone());
+            let collection = collection.as_ref().ok_or_else(not_there)?;
+            let view = View::new(core, collection);
+            let seq = view.id(id)?.ok_or_else(not_there)?.seq;
+            let article = view.remembered(seq)?.ok_or_else(not_there)?;
+            if !view.horizon.keeps(article.submit_time) {
+                return Err(not_there());
             }
-            Ok(())
-        })?;
-        index.settle();
-        collection.next_seq.store(seqs.end() + 1, Ordering::Relaxed);
-        let (articles, elapsed) = (index.article_count(), started.elapsed());
-        tracing::info!(collection = %collection.name, articles, ?elapsed, "index built");
-        Ok(())
-    }
-
-    /// The first and the last submission of a collection; None if it is empty.
-    fn seqs(&self, collection: &Collection) -> Result<Option<RangeInclusive<Seq>>, StoreError> {
-        let mut rows = self.tables.index.prefix(collection.number.to_be_bytes());
-        let (first, last) = (rows.next(), rows.next_back());
-        let seq = |row: Guard| entry_seq(&row.key()?);
-        let Some(first) = first.map(seq).transpose()? else { return Ok(None) };
-        let last = last.map(seq).transpose()?.unwrap_or(first);
-        Ok(Some(first..=last))
-    }
-
-    /// Reads a chunk of a collection's index, in order.
-    fn read_index(
-        &self,
-        collection: &Collection,
-        start: Seq,
-    ) -> Result<Vec<(Seq, IndexRecord)>, StoreError> {
-        let end = start.saturating_add(LOAD_CHUNK_LEN as Seq);
-        let keys = seq_key(collection.number, start)..seq_key(collection.number, end);
-        let entry = |row: Guard| {
-            let (key, value) = row.into_inner()?;
-            let seq = entry_seq(&key)?;
-            Ok((seq, decode(&value, place("index entry", &collection.name, seq))?))
-        };
-        self.tables.index.range(keys).map(entry).collect()
-    }
-
-    pub fn collection(&self, name: &CollectionName) -> Option<Arc<Collection>> {
-        self.collections.read().get(name).cloned()
-    }
-
-    pub fn existing(&self, name: &CollectionName) -> Result<Arc<Collection>, StoreError> {
-        self.collection(name).ok_or_else(|| StoreError::NoCollection(name.clone()))
-    }
-
-    pub fn id_record(
-        &self,
-        collection: &Collection,
-        id: &ArticleId,
-    ) -> Result<Option<IdRecord>, StoreError> {
-        let value = self.tables.ids.get(id_key(collection.number, id))?;
-        let place = || format!("the id '{id}' of collection '{}'", collection.name);
-        value.map(|value| decode(&value, place)).transpose()
-    }
-
-    pub fn index_record(
-        &self,
-        collection: &Collection,
-        seq: Seq,
-    ) -> Result<Option<IndexRecord>, StoreError> {
-        let value = self.tables.index.get(seq_key(collection.number, seq))?;
-        let place = place("index entry", &collection.name, seq);
-        value.map(|value| decode(&value, place)).transpose()
-    }
-
-    pub fn article(
-        &self,
-        collection: &Collection,
-        seq: Seq,
-    ) -> Result<Option<ArticleRecord>, StoreError> {
-        let value = self.tables.articles.get(seq_key(collection.number, seq))?;
-        let place = place("article", &collection.name, seq);
-        value.map(|value| decode(&value, place)).transpose()
-    }
-
-    pub fn sketch(
-        &self,
-        collection: &Collection,
-        seq: Seq,
-    ) -> Result<Option<Arc<Sketch>>, StoreError> {
-        let key = (collection.number, seq);
-        if let Some(sketch) = self.sketches.get(&key) {
-            return Ok(Some(sketch));
+            let fingerprint = article.fingerprint;
+            let fingerprint = fingerprint.ok_or_else(|| StoreError::NoFingerprint(id.clone()))?;
+            (fingerprint, Some(seq), article.source.clone())
         }
-        let Some(value) = self.tables.sketches.get(seq_key(collection.number, seq))? else {
-            return Ok(None);
-        };
-        let damaged = || StoreError::Damaged(place("sketch", &collection.name, seq)());
-        let sketch = Arc::new(Sketch::from_bytes(&value).ok_or_else(damaged)?);
-        self.sketches.insert(key, Arc::clone(&sketch));
-        Ok(Some(sketch))
+    };
+    let Some(collection) = collection else { return Ok(Similar::default()) };
+    let (view, mut search) = View::with(core, &collection, |published, _| {
+        NearestSearch::begin(&published.index, fingerprint, radius, max)
+    });
+    let is_wanted =
+        |seq: Seq, entry: Entry| Some(seq) != itself && view.horizon.keeps(entry.submit_time);
+    while !search.step(&collection.published.read().index, is_wanted) {}
+    let (nearest, mut truncated) = search.finish();
+    let mut matches = Vec::with_capacity(nearest.len());
+    for near in nearest {
+        match view::readable(view.remembered(near.seq))? {
+            Some(other) => matches
+                .push(Match { hamming_distance: Some(near.distance), ..other.describe(&source) }),
+            // It is there, but cannot be told of.
+            None => truncated = true,
+        }
     }
-
-    /// The submission that began a story.
-    pub fn story(&self, collection: &Collection, story: Uuid) -> Result<Option<Seq>, StoreError> {
-        let value = self.tables.stories.get(story_key(collection.number, story))?;
-        let place = || format!("story {story} of collection '{}'", collection.name);
-        value.map(|value| decode(&value, place)).transpose()
-    }
-
-    /// An article, unless retention has it forgotten.
-    fn live_article(
-        &self,
-        collection: &Collection,
-        seq: Seq,
-    ) -> Result<Option<StoredArticle>, StoreError> {
-        let article = self.article(collection, seq)?;
-        Ok(article.filter(|article| !collection.is_forgotten(article.submit_time)))
-    }
-}
-
-/// The submission that an entry of the index is of, by its key.
-fn entry_seq(key: &[u8]) -> Result<Seq, StoreError> {
-    let malformed = || StoreError::Damaged("a key of the index is malformed".to_owned());
-    seq_of_key(key).ok_or_else(malformed)
-}
-
-/// Reads what is committed.
-struct CommittedReader<'s> {
-    shared: &'s Shared,
-    collection: &'s Collection,
-}
-
-impl Reader for CommittedReader<'_> {
-    fn article(&self, seq: Seq) -> Result<Option<Arc<ArticleRecord>>, StoreError> {
-        Ok(self.shared.article(self.collection, seq)?.map(Arc::new))
-    }
-
-    fn sketch(&self, seq: Seq) -> Result<Option<Arc<Sketch>>, StoreError> {
-        self.shared.sketch(self.collection, seq)
-    }
+    Ok(Similar { matches, truncated })
 }

@@ -4,10 +4,8 @@ use std::thread::available_parallelism;
 
 use parking_lot::Mutex;
 
+use crate::duplicates::PostingKey;
 use crate::hamming::{SLOT_MAX, Slot, push_tightly, remove_tightly};
-
-/// A shingle's sampled hash.
-pub type Key = u32;
 
 /// A list that has grown this long is of a shingle that says nothing: boilerplate, an agency's
 /// phrase. It is kept, so that memory is bounded, but neither grown further nor read.
@@ -41,7 +39,7 @@ struct Posting([u8; 6]);
 const SLOT_BITS: u32 = Slot::BITS - SLOT_MAX.leading_zeros();
 
 impl Posting {
-    fn new(key: Key, slot: Slot) -> Self {
+    fn new(key: PostingKey, slot: Slot) -> Self {
         Self::from_bits(u64::from(key >> BUCKETS_MIN_LOG2) << SLOT_BITS | u64::from(slot))
     }
 
@@ -60,9 +58,9 @@ impl Posting {
     }
 
     /// The key, in a bucket of this number.
-    fn key(self, bucket: usize) -> Key {
+    fn key(self, bucket: usize) -> PostingKey {
         let known = bucket & (BUCKETS_MIN - 1);
-        ((self.bits() >> SLOT_BITS) as Key) << BUCKETS_MIN_LOG2 | known as Key
+        ((self.bits() >> SLOT_BITS) as PostingKey) << BUCKETS_MIN_LOG2 | known as PostingKey
     }
 
     fn has_key_of(self, other: Posting) -> bool {
@@ -78,7 +76,7 @@ impl Default for PostingLists {
 
 impl PostingLists {
     /// Adds a slot under a key, unless one that `stands_for_it` is there already.
-    pub fn insert(&mut self, key: Key, slot: Slot, stands_for_it: impl Fn(Slot) -> bool) {
+    pub fn insert(&mut self, key: PostingKey, slot: Slot, stands_for_it: impl Fn(Slot) -> bool) {
         let mut len = 0;
         for other in self.list(key) {
             if stands_for_it(other) {
@@ -95,7 +93,7 @@ impl PostingLists {
     }
 
     /// Adds a slot under a key without a look at what is there: [`Self::settle`] is to follow.
-    pub fn append(&mut self, key: Key, slot: Slot) {
+    pub fn append(&mut self, key: PostingKey, slot: Slot) {
         debug_assert!(slot <= SLOT_MAX);
         let bucket = self.bucket(key);
         push_tightly(&mut self.buckets[bucket], Posting::new(key, slot));
@@ -150,7 +148,7 @@ impl PostingLists {
 
     /// Reads a little of what will be needed of these keys' buckets. Done at once, the processor
     /// waits for memory once; done bucket by bucket, it would wait for each in turn.
-    pub fn touch(&self, keys: &[Key]) {
+    pub fn touch(&self, keys: &[PostingKey]) {
         const POSTINGS_PER_CACHE_LINE: usize = 64 / size_of::<Posting>();
         let buckets = keys.iter().map(|&key| &self.buckets[self.bucket(key)]);
         let touched = buckets.flat_map(|bucket| bucket.iter().step_by(POSTINGS_PER_CACHE_LINE));
@@ -158,7 +156,7 @@ impl PostingLists {
     }
 
     /// Removes a posting; tells whether it was there.
-    pub fn remove(&mut self, key: Key, slot: Slot) -> bool {
+    pub fn remove(&mut self, key: PostingKey, slot: Slot) -> bool {
         let bucket = self.bucket(key);
         let bucket = &mut self.buckets[bucket];
         let place = bucket.iter().position(|&posting| posting == Posting::new(key, slot));
@@ -169,8 +167,12 @@ impl PostingLists {
         place.is_some()
     }
 
+    pub fn contains(&self, key: PostingKey, slot: Slot) -> bool {
+        self.buckets[self.bucket(key)].contains(&Posting::new(key, slot))
+    }
+
     /// Appends the slots under a key, unless they are too many to mean anything.
-    pub fn find(&self, key: Key, found: &mut Vec<Slot>) {
+    pub fn find(&self, key: PostingKey, found: &mut Vec<Slot>) {
         let start = found.len();
         found.extend(self.list(key));
         if found.len() - start >= LIST_LEN_MAX {
@@ -178,13 +180,13 @@ impl PostingLists {
         }
     }
 
-    fn list(&self, key: Key) -> impl Iterator<Item = Slot> {
+    fn list(&self, key: PostingKey) -> impl Iterator<Item = Slot> {
         let wanted = Posting::new(key, 0);
         let bucket = self.buckets[self.bucket(key)].iter();
         bucket.filter(move |posting| posting.has_key_of(wanted)).map(|posting| posting.slot())
     }
 
-    fn bucket(&self, key: Key) -> usize {
+    fn bucket(&self, key: PostingKey) -> usize {
         bucket_number(key, self.buckets.len())
     }
 
@@ -205,7 +207,7 @@ impl PostingLists {
 
 /// The bucket of a key, of so many: its number is the last bits of the key, as many as all buckets'
 /// numbers need, or one fewer where that bucket is still to come.
-fn bucket_number(key: Key, count: usize) -> usize {
+fn bucket_number(key: PostingKey, count: usize) -> usize {
     let numbers = count.next_power_of_two();
     let number = key as usize & (numbers - 1);
     if number < count { number } else { number - numbers / 2 }

@@ -1,83 +1,514 @@
 //! What stands on disk, and under which keys.
 //!
-//! Every value begins with a byte that tells its layout; the rest is in postcard's format
-//! (<https://postcard.jamesmunns.com/wire-format>). The engine below checksums every block.
+//! Every value begins with a byte that tells its layout; each kind of record has a number of its
+//! own, counted up when it changes. What is written here is independent of the types that the rest
+//! of the program uses: those may change, stored data stays what it is. Variable parts are in
+//! postcard's format (<https://postcard.jamesmunns.com/wire-format>); the engine below checksums
+//! every block.
 
-use serde::de::DeserializeOwned;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use super::index::Seq;
-use super::postings::Key;
-use crate::article::{ArticleId, CollectionName, Timestamp};
+use super::index::{Entry, Seq, StoryNumber};
+use crate::analysis::{
+    Analysis, Classification, DuplicateReport, Fingerprint, Match, Reliability, Story, StoryId,
+    TopicScore, Verdict,
+};
+use crate::article::{Article, ArticleId, CollectionName, Timestamp};
+use crate::duplicates::decision::Remembered;
+use crate::duplicates::{MatchKind, PostingKey, Sketch};
 use crate::store::{CollectionSettings, StoreError, StoredArticle};
 
-/// The layout of the values below. Another one is another number.
-const LAYOUT: u8 = 1;
+/// The layouts of this version, by kind of record.
+mod layout {
+    pub const COLLECTION: u8 = 2;
+    pub const ID: u8 = 2;
+    pub const INDEX: u8 = 2;
+    pub const CANDIDATE: u8 = 1;
+    pub const ARTICLE: u8 = 2;
+    pub const NUMBER: u8 = 1;
+}
 
 /// Collections are numbered, so that a name given again does not bring old articles back.
 pub type CollectionNumber = u32;
 
+/// Why a record cannot be read; whoever reads it knows which one it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    #[error("its layout {0} is unknown")]
+    UnknownLayout(u8),
+    #[error("it is malformed")]
+    Content,
+}
+
+impl Malformed {
+    /// The same as an error of the store, with the place of the record.
+    pub fn at(self, place: impl FnOnce() -> String) -> StoreError {
+        StoreError::Damaged(format!("{}: {self}", place()))
+    }
+}
+
 /// What is known about a collection.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CollectionRecord {
     pub number: CollectionNumber,
-    pub name: CollectionName,
     pub settings: CollectionSettings,
     pub create_time: Timestamp,
 }
 
-/// What stands under an article's id.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct IdRecord {
-    pub seq: Seq,
-    pub revision: u32,
-    pub content_hash: u128,
+#[derive(Serialize, Deserialize)]
+struct StoredCollection {
+    number: CollectionNumber,
+    retention_seconds: Option<u64>,
+    keep_bodies: bool,
+    candidate_hamming_distance: u32,
+    near_threshold: Option<f64>,
+    partial_threshold: Option<f64>,
+    create_time_micros: i64,
 }
 
-/// What the index in memory is built from.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct IndexRecord {
-    pub fingerprint: Option<u64>,
-    pub story: Seq,
-    pub submit_time: Timestamp,
-    pub keys: Vec<Key>,
-}
+impl CollectionRecord {
+    pub fn to_bytes(&self) -> Result<Vec<u8>, StoreError> {
+        let settings = &self.settings;
+        let stored = StoredCollection {
+            number: self.number,
+            retention_seconds: settings.retention.map(|retention| retention.as_secs()),
+            keep_bodies: settings.keep_bodies,
+            candidate_hamming_distance: settings.candidate_hamming_distance,
+            near_threshold: settings.near_threshold,
+            partial_threshold: settings.partial_threshold,
+            create_time_micros: self.create_time.micros(),
+        };
+        encode(vec![layout::COLLECTION], &stored)
+    }
 
-pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
-    let mut bytes = Vec::new();
-    encode_into(&mut bytes, value)?;
-    Ok(bytes)
-}
-
-/// The same, into a buffer that is used again and again; what was in it is gone.
-pub fn encode_into<'b, T: Serialize>(
-    buffer: &'b mut Vec<u8>,
-    value: &T,
-) -> Result<&'b [u8], StoreError> {
-    buffer.clear();
-    buffer.push(LAYOUT);
-    postcard::to_io(value, &mut *buffer)
-        .map_err(|error| StoreError::Io(format!("a record cannot be encoded: {error}")))?;
-    Ok(buffer)
-}
-
-/// Decodes a value; `place` names it if it is damaged.
-pub fn decode<T: DeserializeOwned>(
-    bytes: &[u8],
-    place: impl FnOnce() -> String,
-) -> Result<T, StoreError> {
-    match bytes.split_first() {
-        Some((&LAYOUT, rest)) => postcard::from_bytes(rest)
-            .map_err(|error| StoreError::Damaged(format!("{}: {error}", place()))),
-        Some((layout, _)) => {
-            Err(StoreError::Damaged(format!("{}: layout {layout} is unknown", place())))
-        }
-        None => Err(StoreError::Damaged(format!("{}: empty", place()))),
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        let stored: StoredCollection = decode(body(bytes, layout::COLLECTION)?)?;
+        Ok(CollectionRecord {
+            number: stored.number,
+            settings: CollectionSettings {
+                retention: stored.retention_seconds.map(Duration::from_secs),
+                keep_bodies: stored.keep_bodies,
+                candidate_hamming_distance: stored.candidate_hamming_distance,
+                near_threshold: stored.near_threshold,
+                partial_threshold: stored.partial_threshold,
+            },
+            create_time: Timestamp::from_micros(stored.create_time_micros),
+        })
     }
 }
 
-/// The key of an article, and of its entry in the index: articles of a collection sort by their
-/// submission.
+/// What stands under an article's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdRecord {
+    pub seq: Seq,
+    pub revision: u32,
+    /// The submission of the first revision.
+    pub first: Seq,
+    pub content_hash: u128,
+}
+
+impl IdRecord {
+    const BYTES: usize = 1 + 8 + 4 + 8 + 16;
+
+    pub fn to_bytes(self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[0] = layout::ID;
+        bytes[1..9].copy_from_slice(&self.seq.to_le_bytes());
+        bytes[9..13].copy_from_slice(&self.revision.to_le_bytes());
+        bytes[13..21].copy_from_slice(&self.first.to_le_bytes());
+        bytes[21..].copy_from_slice(&self.content_hash.to_le_bytes());
+        bytes
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut fields = Fields(body(bytes, layout::ID)?);
+        let record = IdRecord {
+            seq: Seq::from_le_bytes(fields.take()?),
+            revision: u32::from_le_bytes(fields.take()?),
+            first: Seq::from_le_bytes(fields.take()?),
+            content_hash: u128::from_le_bytes(fields.take()?),
+        };
+        fields.end(record)
+    }
+}
+
+/// What the index in memory is built from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IndexRecord {
+    pub entry: Entry,
+    pub keys: Vec<PostingKey>,
+}
+
+impl IndexRecord {
+    const HAS_FINGERPRINT: u8 = 1;
+    const IS_REVISED: u8 = 2;
+
+    /// Flags (1 byte), fingerprint (8), story (8), submit time in microseconds (8), content tag
+    /// (2), posting keys (4 each).
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let Entry { fingerprint, story, submit_time, content_tag, is_revised } = self.entry;
+        let mut flags = 0;
+        if fingerprint.is_some() {
+            flags |= Self::HAS_FINGERPRINT;
+        }
+        if is_revised {
+            flags |= Self::IS_REVISED;
+        }
+        let mut bytes = Vec::with_capacity(28 + 4 * self.keys.len());
+        bytes.extend([layout::INDEX, flags]);
+        bytes.extend(fingerprint.map_or(0, |fingerprint| fingerprint.0).to_le_bytes());
+        bytes.extend(story.0.to_le_bytes());
+        bytes.extend(submit_time.micros().to_le_bytes());
+        bytes.extend(content_tag.to_le_bytes());
+        bytes.extend(self.keys.iter().flat_map(|key| key.to_le_bytes()));
+        bytes
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut fields = Fields(body(bytes, layout::INDEX)?);
+        let [flags] = fields.take()?;
+        let fingerprint = Fingerprint(u64::from_le_bytes(fields.take()?));
+        let entry = Entry {
+            fingerprint: (flags & Self::HAS_FINGERPRINT != 0).then_some(fingerprint),
+            story: StoryNumber(Seq::from_le_bytes(fields.take()?)),
+            submit_time: Timestamp::from_micros(i64::from_le_bytes(fields.take()?)),
+            content_tag: u16::from_le_bytes(fields.take()?),
+            is_revised: flags & Self::IS_REVISED != 0,
+        };
+        let (keys, []) = fields.0.as_chunks() else { return Err(Malformed::Content) };
+        let keys = keys.iter().map(|key| PostingKey::from_le_bytes(*key)).collect();
+        Ok(IndexRecord { entry, keys })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredHead<'h> {
+    #[serde(borrow)]
+    article_id: Cow<'h, str>,
+    #[serde(borrow)]
+    title: Cow<'h, str>,
+    #[serde(borrow)]
+    url: Cow<'h, str>,
+    #[serde(borrow)]
+    source: Cow<'h, str>,
+    submit_time_micros: i64,
+    fingerprint: Option<u64>,
+    story: u128,
+}
+
+/// The row of an article as others are compared with it: the length of its head (4 bytes), the
+/// head, and the bytes of its sketch.
+pub fn candidate_to_bytes(remembered: &Remembered) -> Result<Vec<u8>, StoreError> {
+    let head = StoredHead {
+        article_id: remembered.article_id.as_str().into(),
+        title: remembered.title.as_str().into(),
+        url: remembered.url.as_str().into(),
+        source: remembered.source.as_str().into(),
+        submit_time_micros: remembered.submit_time.micros(),
+        fingerprint: remembered.fingerprint.map(|fingerprint| fingerprint.0),
+        story: remembered.story.0.as_u128(),
+    };
+    let sketch = remembered.sketch.to_bytes();
+    let mut bytes = Vec::with_capacity(sketch.len() + remembered.title.len() + 256);
+    bytes.extend([layout::CANDIDATE, 0, 0, 0, 0]);
+    let mut bytes = encode(bytes, &head)?;
+    let head_len = (bytes.len() - 5) as u32;
+    bytes[1..5].copy_from_slice(&head_len.to_le_bytes());
+    bytes.extend(sketch);
+    Ok(bytes)
+}
+
+pub fn candidate_from_bytes(bytes: &[u8]) -> Result<Remembered, Malformed> {
+    let (head, sketch) = two_parts(body(bytes, layout::CANDIDATE)?)?;
+    let head: StoredHead = decode(head)?;
+    Ok(Remembered {
+        article_id: article_id(head.article_id)?,
+        title: head.title.into_owned(),
+        url: head.url.into_owned(),
+        source: head.source.into_owned(),
+        submit_time: Timestamp::from_micros(head.submit_time_micros),
+        fingerprint: head.fingerprint.map(Fingerprint),
+        story: StoryId(Uuid::from_u128(head.story)),
+        sketch: Sketch::from_bytes(sketch).ok_or(Malformed::Content)?,
+    })
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredContent<'c> {
+    #[serde(borrow)]
+    article_id: Cow<'c, str>,
+    #[serde(borrow)]
+    title: Cow<'c, str>,
+    #[serde(borrow)]
+    body: Cow<'c, str>,
+    #[serde(borrow)]
+    url: Cow<'c, str>,
+    #[serde(borrow)]
+    source: Cow<'c, str>,
+    /// Seconds and nanoseconds.
+    publish_time: Option<(i64, u32)>,
+    #[serde(borrow)]
+    language: Cow<'c, str>,
+    attributes: Cow<'c, BTreeMap<String, String>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredOutcome {
+    revision: u32,
+    submit_time_micros: i64,
+    fingerprint: Option<u64>,
+    topics: Vec<StoredTopic>,
+    reliability: u8,
+    language: String,
+    model_version: String,
+    verdict: u8,
+    story: Option<(u128, String)>,
+    matches: Vec<StoredMatch>,
+    truncated: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredTopic {
+    topic: String,
+    probability: f64,
+    threshold: f64,
+    assigned: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredMatch {
+    article_id: String,
+    kind: u8,
+    hamming_distance: Option<u32>,
+    similarity: f32,
+    containment: f32,
+    same_source: bool,
+    title: String,
+    url: String,
+    source: String,
+    submit_time_micros: i64,
+}
+
+/// The row of an article: the length of what its sender said (4 bytes), that, and what was found
+/// out about it.
+pub fn article_to_bytes(stored: &StoredArticle) -> Result<Vec<u8>, StoreError> {
+    let StoredArticle { article_id, article, revision, submit_time, analysis } = stored;
+    let content = StoredContent {
+        article_id: article_id.as_str().into(),
+        title: article.title.as_str().into(),
+        body: article.body.as_str().into(),
+        url: article.url.as_str().into(),
+        source: article.source.as_str().into(),
+        publish_time: article.publish_time.map(|time| (time.seconds, time.nanos)),
+        language: article.language.as_str().into(),
+        attributes: Cow::Borrowed(&article.attributes),
+    };
+    let mut bytes = Vec::with_capacity(article.body.len() + 1024);
+    bytes.extend([layout::ARTICLE, 0, 0, 0, 0]);
+    let mut bytes = encode(bytes, &content)?;
+    let content_len = (bytes.len() - 5) as u32;
+    bytes[1..5].copy_from_slice(&content_len.to_le_bytes());
+    let Analysis { classification, duplicates, fingerprint } = analysis;
+    let topic = |score: &TopicScore| StoredTopic {
+        topic: score.topic.clone(),
+        probability: score.probability,
+        threshold: score.threshold,
+        assigned: score.assigned,
+    };
+    let found = |found: &Match| StoredMatch {
+        article_id: found.article_id.to_string(),
+        kind: MATCH_KINDS.code(&found.kind),
+        hamming_distance: found.hamming_distance,
+        similarity: found.similarity,
+        containment: found.containment,
+        same_source: found.same_source,
+        title: found.title.clone(),
+        url: found.url.clone(),
+        source: found.source.clone(),
+        submit_time_micros: found.submit_time.micros(),
+    };
+    let story = duplicates.story.as_ref();
+    let outcome = StoredOutcome {
+        revision: *revision,
+        submit_time_micros: submit_time.micros(),
+        fingerprint: fingerprint.map(|fingerprint| fingerprint.0),
+        topics: classification.topics.iter().map(topic).collect(),
+        reliability: RELIABILITIES.code(&classification.reliability),
+        language: classification.language.clone(),
+        model_version: classification.model_version.clone(),
+        verdict: VERDICTS.code(&duplicates.verdict),
+        story: story.map(|story| (story.id.0.as_u128(), story.canonical.to_string())),
+        matches: duplicates.matches.iter().map(found).collect(),
+        truncated: duplicates.truncated,
+    };
+    encode(bytes, &outcome)
+}
+
+pub fn article_from_bytes(bytes: &[u8]) -> Result<StoredArticle, Malformed> {
+    let (content, outcome) = two_parts(body(bytes, layout::ARTICLE)?)?;
+    let content: StoredContent = decode(content)?;
+    let outcome: StoredOutcome = decode(outcome)?;
+    let topic = |stored: StoredTopic| TopicScore {
+        topic: stored.topic,
+        probability: stored.probability,
+        threshold: stored.threshold,
+        assigned: stored.assigned,
+        evidence: Vec::new(),
+    };
+    let found = |stored: StoredMatch| -> Result<Match, Malformed> {
+        Ok(Match {
+            article_id: article_id(stored.article_id)?,
+            kind: MATCH_KINDS.value(stored.kind)?,
+            hamming_distance: stored.hamming_distance,
+            similarity: stored.similarity,
+            containment: stored.containment,
+            same_source: stored.same_source,
+            title: stored.title,
+            url: stored.url,
+            source: stored.source,
+            submit_time: Timestamp::from_micros(stored.submit_time_micros),
+            overlaps: Vec::new(),
+        })
+    };
+    let story = match outcome.story {
+        Some((id, canonical)) => {
+            Some(Story { id: StoryId(Uuid::from_u128(id)), canonical: article_id(canonical)? })
+        }
+        None => None,
+    };
+    Ok(StoredArticle {
+        article_id: article_id(content.article_id)?,
+        article: Article {
+            title: content.title.into_owned(),
+            body: content.body.into_owned(),
+            url: content.url.into_owned(),
+            source: content.source.into_owned(),
+            publish_time: content.publish_time.map(|(seconds, nanos)| Timestamp { seconds, nanos }),
+            language: content.language.into_owned(),
+            attributes: content.attributes.into_owned(),
+        },
+        revision: outcome.revision,
+        submit_time: Timestamp::from_micros(outcome.submit_time_micros),
+        analysis: Analysis {
+            classification: Classification {
+                topics: outcome.topics.into_iter().map(topic).collect(),
+                reliability: RELIABILITIES.value(outcome.reliability)?,
+                language: outcome.language,
+                model_version: outcome.model_version,
+            },
+            duplicates: DuplicateReport {
+                verdict: VERDICTS.value(outcome.verdict)?,
+                story,
+                matches: outcome.matches.into_iter().map(found).collect::<Result<_, _>>()?,
+                truncated: outcome.truncated,
+            },
+            fingerprint: outcome.fingerprint.map(Fingerprint),
+        },
+    })
+}
+
+/// Which number stands for which value. A number is for good.
+struct Codes<T: 'static>(&'static [(u8, T)]);
+
+const VERDICTS: Codes<Verdict> = Codes(&[
+    (1, Verdict::Unique),
+    (2, Verdict::Exact),
+    (3, Verdict::Near),
+    (4, Verdict::Partial),
+    (5, Verdict::InsufficientText),
+]);
+
+const MATCH_KINDS: Codes<Option<MatchKind>> = Codes(&[
+    (0, None),
+    (1, Some(MatchKind::Exact)),
+    (2, Some(MatchKind::Near)),
+    (3, Some(MatchKind::Partial)),
+]);
+
+const RELIABILITIES: Codes<Reliability> = Codes(&[
+    (1, Reliability::Reliable),
+    (2, Reliability::UnsupportedLanguage),
+    (3, Reliability::InsufficientText),
+]);
+
+impl<T: Copy + PartialEq> Codes<T> {
+    /// 255, which nothing is read as, for a value that has no number: a test sees to it that all do.
+    fn code(&self, value: &T) -> u8 {
+        self.0.iter().find(|(_, known)| known == value).map_or(u8::MAX, |&(code, _)| code)
+    }
+
+    fn value(&self, code: u8) -> Result<T, Malformed> {
+        let known = self.0.iter().find(|&&(known, _)| known == code);
+        known.map(|&(_, value)| value).ok_or(Malformed::Content)
+    }
+}
+
+/// A number as a record of its own.
+pub fn number_to_bytes(number: u64) -> [u8; 9] {
+    let mut bytes = [layout::NUMBER; 9];
+    bytes[1..].copy_from_slice(&number.to_le_bytes());
+    bytes
+}
+
+pub fn number_from_bytes(bytes: &[u8]) -> Result<u64, Malformed> {
+    let mut fields = Fields(body(bytes, layout::NUMBER)?);
+    let number = u64::from_le_bytes(fields.take()?);
+    fields.end(number)
+}
+
+fn article_id(id: impl Into<String>) -> Result<ArticleId, Malformed> {
+    ArticleId::new(id).map_err(|_| Malformed::Content)
+}
+
+/// What follows the byte that tells the layout.
+fn body(bytes: &[u8], expected: u8) -> Result<&[u8], Malformed> {
+    match bytes.split_first() {
+        Some((&layout, body)) if layout == expected => Ok(body),
+        Some((&layout, _)) => Err(Malformed::UnknownLayout(layout)),
+        None => Err(Malformed::Content),
+    }
+}
+
+/// Cuts what has the length of its first part, in 4 bytes, before it.
+fn two_parts(bytes: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+    let mut fields = Fields(bytes);
+    let len = u32::from_le_bytes(fields.take()?) as usize;
+    fields.0.split_at_checked(len).ok_or(Malformed::Content)
+}
+
+fn encode<T: Serialize>(bytes: Vec<u8>, value: &T) -> Result<Vec<u8>, StoreError> {
+    postcard::to_extend(value, bytes)
+        .map_err(|error| StoreError::Damaged(format!("a record cannot be written: {error}")))
+}
+
+fn decode<'b, T: Deserialize<'b>>(bytes: &'b [u8]) -> Result<T, Malformed> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        _ => Err(Malformed::Content),
+    }
+}
+
+/// Fixed fields, one after another.
+struct Fields<'b>(&'b [u8]);
+
+impl Fields<'_> {
+    fn take<const BYTES: usize>(&mut self) -> Result<[u8; BYTES], Malformed> {
+        let (field, rest) = self.0.split_first_chunk().ok_or(Malformed::Content)?;
+        self.0 = rest;
+        Ok(*field)
+    }
+
+    fn end<T>(self, record: T) -> Result<T, Malformed> {
+        if self.0.is_empty() { Ok(record) } else { Err(Malformed::Content) }
+    }
+}
+
+/// The key of an article's rows: articles of a collection sort by their submission.
 pub fn seq_key(collection: CollectionNumber, seq: Seq) -> [u8; 12] {
     let mut key = [0; 12];
     key[..4].copy_from_slice(&collection.to_be_bytes());
@@ -85,25 +516,24 @@ pub fn seq_key(collection: CollectionNumber, seq: Seq) -> [u8; 12] {
     key
 }
 
-/// The submission that a key made by [`seq_key`] is of.
-pub fn seq_of_key(key: &[u8]) -> Option<Seq> {
-    Some(Seq::from_be_bytes(key.get(4..12)?.try_into().ok()?))
+/// The collection and the submission that a key made by [`seq_key`] is of.
+pub fn parts_of_key(key: &[u8]) -> Option<(CollectionNumber, Seq)> {
+    let (collection, seq) = key.split_first_chunk()?;
+    Some((CollectionNumber::from_be_bytes(*collection), Seq::from_be_bytes(seq.try_into().ok()?)))
 }
 
 pub fn id_key(collection: CollectionNumber, id: &ArticleId) -> Vec<u8> {
     [&collection.to_be_bytes()[..], id.as_str().as_bytes()].concat()
 }
 
-pub fn story_key(collection: CollectionNumber, story: uuid::Uuid) -> [u8; 20] {
+pub fn story_key(collection: CollectionNumber, story: StoryId) -> [u8; 20] {
     let mut key = [0; 20];
     key[..4].copy_from_slice(&collection.to_be_bytes());
-    key[4..].copy_from_slice(story.as_bytes());
+    key[4..].copy_from_slice(story.0.as_bytes());
     key
 }
 
+/// Names a row for people.
 pub fn place(what: &str, collection: &CollectionName, seq: Seq) -> impl FnOnce() -> String {
     move || format!("{what} {seq} of collection '{collection}'")
 }
-
-/// An article as it stands on disk.
-pub type ArticleRecord = StoredArticle;

@@ -1,33 +1,30 @@
-//! The one thread that decides what is written. It takes what has come in, works through it in
-//! order, and hands it over as a group to another thread, which commits all of it with one sync of
-//! the disk and only then answers. While the disk syncs a group the next one is worked through.
+//! The one thread that decides. It takes what has come in, works through it in order, and hands it
+//! over as a group of changes to the committer, which makes it durable, shows it to readers, and
+//! only then answers. While the disk syncs a group the next one is worked through.
+//!
+//! What takes long was done before, on other threads: an article comes with what was found for it
+//! at some moment. Here that is completed by what has come and gone since.
 
-use std::collections::HashMap;
-use std::io;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::mpsc;
 
-use fjall::{OwnedWriteBatch, PersistMode};
-use metrics::histogram;
-use tokio::runtime::Runtime;
 use tokio::sync::oneshot::error::TryRecvError;
-use tokio::sync::{mpsc, oneshot};
-use uuid::Uuid;
+use tokio::sync::{mpsc as async_mpsc, oneshot};
 
-use super::index::{Entry, Seq};
-use super::lookup::{self, Reader};
-use super::postings::Key;
-use super::record::{
-    ArticleRecord, CollectionNumber, CollectionRecord, IdRecord, IndexRecord, encode, encode_into,
-    id_key, seq_key, story_key,
-};
-use super::tables::{COMMIT, NEXT_COLLECTION, ORPHAN, Tables};
-use super::{Collection, Shared};
-use crate::analysis::{Analysis, Story};
+use super::collection::{Collection, Horizon};
+use super::commit::{Answer, Complete};
+use super::index::{Entry, Seq, StoryNumber, Wanted, content_tag};
+use super::recent::{Added, Changes, Since};
+use super::record::{CollectionNumber, CollectionRecord, IdRecord};
+use super::tables::Tables;
+use super::view::{Looked, View, members, question, readable, reported};
+use super::{CommitNumber, Core};
+use crate::analysis::{Analysis, Story, StoryId};
 use crate::article::{ArticleId, CollectionName, Timestamp};
-use crate::duplicates::Sketch;
-use crate::store::{CollectionSettings, Prepared, StoreError, Submitted};
+use crate::duplicates::decision::{Remembered, Shelf};
+use crate::store::{
+    CollectionInfo, CollectionSettings, Prepared, StoreError, StoredArticle, Submitted,
+};
 
 /// Commands that share one commit, at most.
 const GROUP_MAX: usize = 1024;
@@ -38,141 +35,156 @@ const GROUP_ENOUGH: usize = 128;
 /// Articles that one sweep removes, at most: the writer has better things to do.
 const SWEEP_MAX: usize = 512;
 
-type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+/// Articles decided lately that are kept, at least, for those whose look at the store was earlier.
+const RECENT_MIN: usize = 8192;
+
+/// Articles decided lately that are compared with one at most.
+const RECENT_CANDIDATES_MAX: usize = 32;
+
+pub type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// What the writer can be asked to do.
 pub enum Command {
-    Submit { prepared: Box<Prepared>, reply: Reply<Submitted> },
-    Delete { collection: CollectionName, id: ArticleId, reply: Reply<()> },
-    UpdateCollection { name: CollectionName, settings: CollectionSettings, reply: Reply<()> },
-    DeleteCollection { name: CollectionName, reply: Reply<()> },
-    Sweep { reply: Reply<bool> },
+    Submit {
+        turn: Box<Turn>,
+        reply: Reply<Outcome>,
+    },
+    Delete {
+        collection: CollectionName,
+        id: ArticleId,
+        reply: Reply<()>,
+    },
+    UpdateCollection {
+        name: CollectionName,
+        settings: CollectionSettings,
+        reply: Reply<CollectionInfo>,
+    },
+    DeleteCollection {
+        name: CollectionName,
+        reply: Reply<()>,
+    },
+    Sweep {
+        reply: Reply<bool>,
+    },
 }
 
-pub struct Writer {
-    shared: Arc<Shared>,
-    commands: mpsc::Receiver<Command>,
-}
-
-impl Writer {
-    pub fn new(shared: Arc<Shared>, commands: mpsc::Receiver<Command>) -> Self {
-        Writer { shared, commands }
-    }
-
-    /// Works until every sender is gone and everything accepted is done.
-    pub fn run(self, runtime: &Runtime) -> io::Result<()> {
-        let shared = Arc::clone(&self.shared);
-        let (committer, groups) = std::sync::mpsc::channel::<Complete>();
-        std::thread::scope(|scope| {
-            let commit_all = move || groups.iter().for_each(|group| group.commit(&shared));
-            let thread = std::thread::Builder::new().name("newsprint-commit".to_owned());
-            thread.spawn_scoped(scope, commit_all)?;
-            runtime.block_on(self.work(&committer));
-            // Without a sender the committer ends when it has done what there is.
-            drop(committer);
-            Ok(())
-        })
-    }
-
-    async fn work(mut self, committer: &std::sync::mpsc::Sender<Complete>) {
-        let (_, done) = oneshot::channel();
-        let mut before = Committing { changes: Weak::new(), done };
-        while let Some(command) = self.commands.recv().await {
-            let mut group = Group::new(&self.shared, Weak::clone(&before.changes));
-            group.execute(command);
-            // Others join as long as the disk is busy with the group before, and if there are any.
-            while group.answers.len() < GROUP_ENOUGH || !before.is_done() {
-                tokio::select! {
-                    biased;
-                    Some(command) = self.commands.recv(), if group.answers.len() < GROUP_MAX => {
-                        group.execute(command);
-                    }
-                    _ = &mut before.done => break,
-                }
-            }
-            let (complete, committing) = group.complete();
-            before = committing;
-            if committer.send(complete).is_err() {
-                return;
-            }
+impl Command {
+    /// Answers that it cannot be done.
+    pub fn refuse(self, error: StoreError) {
+        match self {
+            Command::Submit { reply, .. } => drop(reply.send(Err(error))),
+            Command::Delete { reply, .. } => drop(reply.send(Err(error))),
+            Command::UpdateCollection { reply, .. } => drop(reply.send(Err(error))),
+            Command::DeleteCollection { reply, .. } => drop(reply.send(Err(error))),
+            Command::Sweep { reply } => drop(reply.send(Err(error))),
         }
     }
 }
 
-/// Sends an answer once it is known whether the group was committed.
-type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+/// An article whose turn comes, with what was found for it.
+pub struct Turn {
+    pub prepared: Prepared,
+    pub looked: Looked,
+}
+
+/// What became of a submission, and the articles that its matches are.
+pub struct Outcome {
+    pub submitted: Submitted,
+    pub matched: Vec<Seq>,
+}
+
+/// Works until every sender is gone and everything accepted is done, or until a commit has failed.
+pub async fn work(
+    core: &Core,
+    commands: &mut async_mpsc::Receiver<Command>,
+    committer: &mpsc::Sender<Complete>,
+) {
+    let mut recent = Recent { groups: Vec::new(), retired: core.commit };
+    let (_, mut done) = oneshot::channel();
+    while let Some(command) = commands.recv().await {
+        let mut group = Group::new(core, &recent);
+        group.execute(command);
+        // Others join as long as the disk is busy with the group before, and if there are any.
+        let is_done =
+            |done: &mut oneshot::Receiver<()>| !matches!(done.try_recv(), Err(TryRecvError::Empty));
+        while group.answers.len() < GROUP_ENOUGH || !is_done(&mut done) {
+            tokio::select! {
+                biased;
+                Some(command) = commands.recv(), if group.answers.len() < GROUP_MAX => {
+                    group.execute(command);
+                }
+                _ = &mut done => break,
+            }
+        }
+        let Group { changes, answers, .. } = group;
+        let (on_its_way, next_done) = oneshot::channel();
+        done = next_done;
+        let changes = Arc::new(changes);
+        recent.add(core, &changes);
+        // The committer ends before us only by a panic, which ends the store.
+        if committer.send(Complete { changes, answers, on_its_way }).is_err() || core.is_closed() {
+            return;
+        }
+    }
+}
+
+/// Groups decided lately, in order.
+struct Recent {
+    groups: Vec<Arc<Changes>>,
+    /// All groups after this one are here.
+    retired: CommitNumber,
+}
+
+impl Recent {
+    fn next_number(&self) -> CommitNumber {
+        self.groups.last().map_or(self.retired, |group| group.number) + 1
+    }
+
+    fn add(&mut self, core: &Core, changes: &Arc<Changes>) {
+        if changes.is_empty() {
+            return;
+        }
+        self.groups.push(Arc::clone(changes));
+        let published = core.published();
+        let mut kept: usize = self.groups.iter().map(|group| group.added.len()).sum();
+        let retired = self.groups.iter().take_while(|group| {
+            kept -= group.added.len();
+            kept >= RECENT_MIN && group.number <= published
+        });
+        let retired = retired.count();
+        if let Some(last) = self.groups.drain(..retired).next_back() {
+            self.retired = last.number;
+        }
+    }
+
+    /// The groups after a commit; `None` if not all of them are here any more.
+    fn since(&self, commit: CommitNumber) -> Option<&[Arc<Changes>]> {
+        let first = self.groups.partition_point(|group| group.number <= commit);
+        (commit >= self.retired).then(|| &self.groups[first..])
+    }
+}
 
 /// Commands that are committed together. Later ones see what earlier ones will have written.
 struct Group<'s> {
-    shared: &'s Shared,
-    batch: OwnedWriteBatch,
-    answers: Vec<Answer>,
-    /// The room left on the disk, if that is too little to write more.
-    too_little_room: Option<u64>,
+    core: &'s Core,
+    recent: &'s Recent,
     changes: Changes,
-    /// What the group before changes, until it is on the disk.
-    changes_before: Weak<Changes>,
-    /// For encoding records.
-    buffer: Vec<u8>,
-}
-
-/// What a batch changes, for reading it back: None means removed.
-#[derive(Default)]
-struct Changes {
-    ids: HashMap<(CollectionNumber, ArticleId), Option<IdRecord>>,
-    articles: HashMap<(CollectionNumber, Seq), Option<Arc<Written>>>,
-}
-
-/// A group that nothing is added to any more.
-struct Complete {
-    batch: OwnedWriteBatch,
     answers: Vec<Answer>,
-    /// These two are dropped when the group is on the disk, or will never be.
-    changes: Arc<Changes>,
-    on_its_way: oneshot::Sender<()>,
-}
-
-/// The same as who comes after it sees it.
-struct Committing {
-    changes: Weak<Changes>,
-    /// Ends when the group is on the disk, or will never be.
-    done: oneshot::Receiver<()>,
-}
-
-impl Committing {
-    fn is_done(&mut self) -> bool {
-        !matches!(self.done.try_recv(), Err(TryRecvError::Empty))
-    }
-}
-
-/// An article that the batch holds.
-struct Written {
-    article: Arc<ArticleRecord>,
-    sketch: Arc<Sketch>,
-    keys: Vec<Key>,
+    /// Why no articles are taken, if there is too little room on the disk.
+    no_room: Option<StoreError>,
 }
 
 impl<'s> Group<'s> {
-    fn new(shared: &'s Shared, changes_before: Weak<Changes>) -> Self {
-        let batch = shared.db.batch().durability(Some(PersistMode::SyncData));
-        // A disk that does not tell is taken to have room; if it has none the commit will fail.
-        let available = fs4::available_space(&shared.folder).ok();
-        Group {
-            shared,
-            batch,
-            answers: Vec::new(),
-            too_little_room: available.filter(|&bytes| bytes < shared.disk_reserve_bytes),
-            changes: Changes::default(),
-            changes_before,
-            buffer: Vec::new(),
-        }
+    fn new(core: &'s Core, recent: &'s Recent) -> Self {
+        let changes = Changes::new(recent.next_number());
+        Group { core, recent, changes, answers: Vec::new(), no_room: core.room().err() }
     }
 
     fn execute(&mut self, command: Command) {
         match command {
             // A client that left before its turn wants nothing done.
-            Command::Submit { prepared, reply } if !reply.is_closed() => {
-                let result = self.submit(*prepared);
+            Command::Submit { turn, reply } if !reply.is_closed() => {
+                let result = self.submit(*turn);
                 self.answer(reply, result);
             }
             Command::Submit { .. } => {}
@@ -182,7 +194,7 @@ impl<'s> Group<'s> {
             }
             Command::UpdateCollection { name, settings, reply } => {
                 let result = self.update_collection(&name, settings);
-                self.answer(reply, result);
+                self.answer_later(reply, result, |collection| collection.info());
             }
             Command::DeleteCollection { name, reply } => {
                 let result = self.delete_collection(&name);
@@ -196,175 +208,254 @@ impl<'s> Group<'s> {
     }
 
     fn answer<T: Send + 'static>(&mut self, reply: Reply<T>, result: Result<T, StoreError>) {
+        self.answer_later(reply, result, |value| value);
+    }
+
+    /// Answers, when the group is on the disk, with what is made of the result then.
+    fn answer_later<T: Send + 'static, U: Send + 'static>(
+        &mut self,
+        reply: Reply<U>,
+        result: Result<T, StoreError>,
+        finish: impl FnOnce(T) -> U + Send + 'static,
+    ) {
         self.answers.push(Box::new(move |committed| {
             // A client that left meanwhile does not hear of it.
-            let _ = reply.send(committed.and(result));
+            let _ = reply.send(committed.and(result).map(finish));
         }));
     }
 
-    fn complete(self) -> (Complete, Committing) {
-        let Group { batch, answers, changes, .. } = self;
-        let changes = Arc::new(changes);
-        let (on_its_way, done) = oneshot::channel();
-        let committing = Committing { changes: Arc::downgrade(&changes), done };
-        (Complete { batch, answers, changes, on_its_way }, committing)
+    /// Everything that may not be on the disk yet.
+    fn pending(&self) -> Since<'_> {
+        Since { before: &self.recent.groups, current: &self.changes }
     }
 
-    fn submit(&mut self, prepared: Prepared) -> Result<Submitted, StoreError> {
-        if let Some(reason) = self.shared.closed.get() {
-            return Err(StoreError::Closed(reason.clone()));
+    fn submit(&mut self, turn: Turn) -> Result<Outcome, StoreError> {
+        if let Some(error) = &self.no_room {
+            return Err(error.clone());
         }
-        if let Some(available) = self.too_little_room {
-            let reserve_mib = self.shared.disk_reserve_bytes >> 20;
-            return Err(StoreError::DiskFull { available_mib: available >> 20, reserve_mib });
-        }
+        let Turn { prepared, mut looked } = turn;
         let collection = self.collection(&prepared.collection)?;
+        let number = collection.number;
         let id = prepared.article_id.clone().unwrap_or_else(ArticleId::generate);
-        let known = self.id_record(&collection, &id)?;
+        let settings = collection.decided.lock().settings;
+        let horizon = Horizon::of(&settings);
+
+        let look = |looked: &mut Looked| -> Result<(), StoreError> {
+            let is_gone = |seq| self.pending().is_removed(number, seq);
+            *looked = Looked::new(self.core, &collection, &prepared, is_gone)?;
+            Ok(())
+        };
+        if !looked.is_of(&collection) || self.recent.since(looked.commit).is_none() {
+            look(&mut looked)?;
+        }
+        let before = self.recent.since(looked.commit).unwrap_or(&self.recent.groups);
+        let since = Since { before, current: &self.changes };
+        let known = match since.id(number, &id) {
+            None => looked.id,
+            Some(changed) => changed,
+        };
         let earlier = match known {
-            Some(record) => self.written(&collection, record.seq)?.map(|written| (record, written)),
+            Some(record) => self.entry(&collection, record.seq).map(|entry| (record, entry)),
             None => None,
         };
-        let forgotten = |written: &Written| collection.is_forgotten(written.article.submit_time);
-        if let Some((record, written)) = &earlier
+        let kept = earlier.filter(|(_, entry)| horizon.keeps(entry.submit_time));
+        if let Some((record, _)) = kept
             && record.content_hash == prepared.content_hash
-            && !forgotten(written)
         {
-            return Ok(replay(&written.article, prepared.matches_max));
+            let same = looked.same.take().filter(|_| known == looked.id);
+            let same = match same {
+                Some(article) => Some(article),
+                None => self.stored(&collection, record.seq)?,
+            };
+            if let Some(article) = same {
+                return Ok(replay(article, prepared.matches_max));
+            }
+        }
+        let itself = earlier.map(|(record, _)| record.seq);
+        // What was looked for less than now is needed, or matched and went, is looked for again.
+        let has_lost_a_match =
+            looked.findings.matched().any(|(seq, _)| since.is_removed(number, seq));
+        if looked.same.is_some() || has_lost_a_match {
+            look(&mut looked)?;
         }
 
-        let itself = earlier.as_ref().map(|(record, _)| record.seq);
-        let reader = GroupReader { group: self, collection: &collection };
-        let found = lookup::look_up(&collection, &prepared, itself, &reader)?;
-        let mut revision = 1;
-        let mut own_story = None;
-        // The earlier revision leaves before this one comes: what the two share must stay.
-        if let Some((record, written)) = &earlier {
-            if !forgotten(written) {
-                revision = record.revision + 1;
+        let view = View::new(self.core, &collection);
+        let shelf = TurnShelf { view: &view, pending: self.pending(), horizon, itself };
+        let question = question(&prepared, &settings);
+        let mut findings = looked.findings;
+        findings.retain(|seq, remembered| {
+            Some(seq) != itself
+                && horizon.keeps(remembered.submit_time)
+                && !shelf.pending.is_removed(number, seq)
+        });
+        let wanted = Wanted {
+            fingerprint: prepared.fingerprint,
+            radius: settings.candidate_hamming_distance,
+            keys: &prepared.keys,
+            content_tag: content_tag(prepared.sketch.content()),
+            max: RECENT_CANDIDATES_MAX,
+        };
+        let came = since.candidates(number, &wanted, horizon).into_iter();
+        question.compare(&shelf, came.filter(|&seq| Some(seq) != itself), &mut findings)?;
+        let decision = question.decide(&shelf, findings)?;
+        let joined = decision.joins.as_ref().and_then(|(canonical, _)| shelf.story(*canonical));
+        let (mut duplicates, matched) = reported(decision);
+
+        let own_story = match earlier {
+            Some((record, _)) if duplicates.story.is_none() => {
+                self.own_story(&collection, record.seq)?
             }
-            own_story = self.own_story(&collection, record.seq);
-            self.remove(&collection, record.seq, written);
+            _ => None,
+        };
+        // The earlier revision leaves before this one comes: what the two share must stay.
+        if let Some((record, entry)) = earlier {
+            self.remove(&collection, record.seq, entry)?;
         }
-        let seq = collection.next_seq.fetch_add(1, Ordering::Relaxed);
-        let began = found.story.unwrap_or(seq);
-        let mut duplicates = found.report;
-        if duplicates.story.is_none() {
-            let story = own_story.unwrap_or_else(Uuid::now_v7);
-            duplicates.story = Some(Story { id: story, canonical: id.clone() });
-            let key = story_key(collection.number, story);
-            self.batch.insert(&self.shared.tables.stories, key, encode(&seq)?);
+        let (seq, submit_time) = collection.decided.lock().next();
+        let story = duplicates.story.get_or_insert_with(|| Story {
+            id: own_story.unwrap_or_else(StoryId::generate),
+            canonical: id.clone(),
+        });
+        let story_id = story.id;
+        let story = joined.unwrap_or(StoryNumber(seq));
+        if story.0 == seq {
+            self.changes.stories.insert((number, story_id), Some(story));
         }
-        let mut article = prepared.article;
-        if !collection.settings.read().keep_bodies {
+        let Prepared {
+            mut article, classification, fingerprint, content_hash, sketch, keys, ..
+        } = prepared;
+        if !settings.keep_bodies {
             article.body = String::new();
         }
-        let record = Arc::new(ArticleRecord {
+        let tag = content_tag(sketch.content());
+        let remembered = Arc::new(Remembered {
+            article_id: id.clone(),
+            title: article.title.clone(),
+            url: article.url.clone(),
+            source: article.source.clone(),
+            submit_time,
+            fingerprint,
+            story: story_id,
+            sketch,
+        });
+        let entry =
+            Entry { fingerprint, story, submit_time, content_tag: tag, is_revised: kept.is_some() };
+        let revision = kept.map_or(1, |(record, _)| record.revision.saturating_add(1));
+        let first = kept.map_or(seq, |(record, _)| record.first);
+        let stored = StoredArticle {
             article_id: id.clone(),
             article,
             revision,
-            submit_time: Timestamp::now(),
-            analysis: Analysis {
-                classification: prepared.classification,
-                duplicates,
-                fingerprint: prepared.fingerprint,
-            },
-        });
-        let id_record = IdRecord { seq, revision, content_hash: prepared.content_hash };
-        let (sketch, keys) = (Arc::new(prepared.sketch), prepared.keys);
-        let written = Arc::new(Written { article: record, sketch, keys });
-        self.insert(&collection, seq, began, id_record, &written)?;
-        Ok(outcome(&written.article, false))
-    }
-
-    /// The id of the story that a submission is the only article of.
-    fn own_story(&self, collection: &Collection, seq: Seq) -> Option<Uuid> {
-        let is_alone = {
-            let index = collection.index.read();
-            index.entry(seq).is_some_and(|entry| index.story_members(entry.story).eq([seq]))
+            submit_time,
+            analysis: Analysis { classification, duplicates, fingerprint },
         };
-        let article = Arc::clone(&self.written(collection, seq).ok()??.article);
-        is_alone.then(|| article.analysis.duplicates.story.as_ref().map(|story| story.id))?
+        let submitted = submitted(&stored, false);
+        self.changes
+            .ids
+            .insert((number, id), Some(IdRecord { seq, revision, first, content_hash }));
+        self.changes.add(Added { collection, seq, entry, keys, remembered }, stored);
+        Ok(Outcome { submitted, matched })
     }
 
-    fn insert(
-        &mut self,
+    /// What the index says of an article, as it will be after the commit.
+    fn entry(&self, collection: &Collection, seq: Seq) -> Option<Entry> {
+        let pending = self.pending();
+        if pending.is_removed(collection.number, seq) {
+            return None;
+        }
+        match pending.article(collection.number, seq) {
+            Some(added) => Some(added.entry),
+            None => collection.published.read().index.entry(seq),
+        }
+    }
+
+    /// An article as it will be after the commit.
+    fn stored(
+        &self,
         collection: &Collection,
         seq: Seq,
-        story: Seq,
-        id_record: IdRecord,
-        written: &Arc<Written>,
-    ) -> Result<(), StoreError> {
-        let article = &written.article;
-        let index_record = IndexRecord {
-            fingerprint: article.analysis.fingerprint,
-            story,
-            submit_time: article.submit_time,
-            keys: written.keys.clone(),
-        };
-        let tables = &self.shared.tables;
-        let key = seq_key(collection.number, seq);
-        let buffer = &mut self.buffer;
-        self.batch.insert(&tables.articles, key, encode_into(buffer, &**article)?);
-        self.batch.insert(&tables.index, key, encode_into(buffer, &index_record)?);
-        self.batch.insert(&tables.sketches, key, written.sketch.to_bytes());
-        let id = &article.article_id;
-        let id_bytes = encode_into(buffer, &id_record)?;
-        self.batch.insert(&tables.ids, id_key(collection.number, id), id_bytes);
+    ) -> Result<Option<StoredArticle>, StoreError> {
+        match self.pending().content(collection.number, seq) {
+            Some(article) => Ok(Some(StoredArticle::clone(&article))),
+            None => View::new(self.core, collection).article(seq),
+        }
+    }
 
-        self.changes.ids.insert((collection.number, id.clone()), Some(id_record));
-        self.changes.articles.insert((collection.number, seq), Some(Arc::clone(written)));
-        collection.index.write().insert(seq, index_record.entry(), &written.keys);
-        Ok(())
+    fn remembered(
+        &self,
+        collection: &Collection,
+        seq: Seq,
+    ) -> Result<Option<Arc<Remembered>>, StoreError> {
+        match self.pending().article(collection.number, seq) {
+            Some(added) => Ok(Some(Arc::clone(&added.remembered))),
+            None => readable(View::new(self.core, collection).remembered(seq)),
+        }
+    }
+
+    /// Whether an article is the only one of its story.
+    fn is_alone(&self, collection: &Collection, seq: Seq, story: StoryNumber) -> bool {
+        let (number, pending) = (collection.number, self.pending());
+        let everything = Horizon(None);
+        let mut added = pending.members(number, story, everything);
+        let published = collection.published.read();
+        let mut there = published.index.story_members(story);
+        let is_other = |member: &Seq| *member != seq;
+        !added.any(|member| is_other(&member))
+            && !there.any(|member| is_other(&member) && !pending.is_removed(number, member))
+    }
+
+    /// The id of the story that an article is the only one of.
+    fn own_story(&self, collection: &Collection, seq: Seq) -> Result<Option<StoryId>, StoreError> {
+        let Some(entry) = self.entry(collection, seq) else { return Ok(None) };
+        if !self.is_alone(collection, seq, entry.story) {
+            return Ok(None);
+        }
+        Ok(self.remembered(collection, seq)?.map(|remembered| remembered.story))
     }
 
     fn delete(&mut self, name: &CollectionName, id: &ArticleId) -> Result<(), StoreError> {
         let not_there = || StoreError::NoArticle(id.clone());
-        let collection = self.shared.collection(name).ok_or_else(not_there)?;
-        let record = self.id_record(&collection, id)?.ok_or_else(not_there)?;
-        let written = self.written(&collection, record.seq)?.ok_or_else(not_there)?;
-        let is_forgotten = collection.is_forgotten(written.article.submit_time);
-        self.forget(&collection, record.seq, &written);
-        if is_forgotten { Err(not_there()) } else { Ok(()) }
-    }
-
-    /// Removes an article and its id.
-    fn forget(&mut self, collection: &Collection, seq: Seq, written: &Written) {
-        let id = &written.article.article_id;
-        self.batch.remove(&self.shared.tables.ids, id_key(collection.number, id));
+        let collection = self.existing(name).ok_or_else(not_there)?;
+        let record = match self.pending().id(collection.number, id) {
+            Some(changed) => changed,
+            None => View::new(self.core, &collection).id(id)?,
+        };
+        let record = record.ok_or_else(not_there)?;
+        let horizon = Horizon::of(&collection.decided.lock().settings);
+        let entry = self.entry(&collection, record.seq);
         self.changes.ids.insert((collection.number, id.clone()), None);
-        self.remove(collection, seq, written);
+        let entry = entry.ok_or_else(not_there)?;
+        self.remove(&collection, record.seq, entry)?;
+        if horizon.keeps(entry.submit_time) { Ok(()) } else { Err(not_there()) }
     }
 
     /// Removes an article but not its id, which may go on with another revision.
-    fn remove(&mut self, collection: &Collection, seq: Seq, written: &Written) {
-        let tables = &self.shared.tables;
-        let key = seq_key(collection.number, seq);
-        for table in [&tables.articles, &tables.index, &tables.sketches] {
-            self.batch.remove(table, key);
+    fn remove(
+        &mut self,
+        collection: &Arc<Collection>,
+        seq: Seq,
+        entry: Entry,
+    ) -> Result<(), StoreError> {
+        if self.is_alone(collection, seq, entry.story)
+            && let Some(remembered) = self.remembered(collection, seq)?
+        {
+            self.changes.stories.insert((collection.number, remembered.story), None);
         }
-        self.changes.articles.insert((collection.number, seq), None);
+        self.changes.removed.insert((collection.number, seq), Arc::clone(collection));
+        Ok(())
+    }
 
-        let keys_of = |member| match self.written(collection, member) {
-            Ok(Some(written)) => written.keys.clone(),
-            Ok(None) => Vec::new(),
-            Err(error) => {
-                tracing::error!(%error, "a story's article cannot be read to be filed anew");
-                Vec::new()
-            }
-        };
-        let story = collection.index.read().entry(seq).map(|entry| entry.story);
-        collection.index.write().remove(seq, &written.keys, keys_of);
-        let is_over = story
-            .is_some_and(|story| collection.index.read().story_members(story).next().is_none());
-        if is_over && let Some(story) = &written.article.analysis.duplicates.story {
-            self.batch.remove(&tables.stories, story_key(collection.number, story.id));
+    /// The collection of that name, as it will be after the commit.
+    fn existing(&self, name: &CollectionName) -> Option<Arc<Collection>> {
+        match self.pending().collection(name) {
+            Some(changed) => changed,
+            None => self.core.collection(name),
         }
     }
 
     /// The collection of that name, made if it is not there.
     fn collection(&mut self, name: &CollectionName) -> Result<Arc<Collection>, StoreError> {
-        match self.shared.collection(name) {
+        match self.existing(name) {
             Some(collection) => Ok(collection),
             None => self.create_collection(name, CollectionSettings::default()),
         }
@@ -375,17 +466,11 @@ impl<'s> Group<'s> {
         name: &CollectionName,
         settings: CollectionSettings,
     ) -> Result<Arc<Collection>, StoreError> {
-        let number = self.shared.next_collection.fetch_add(1, Ordering::Relaxed);
-        self.batch.insert(&self.shared.tables.meta, NEXT_COLLECTION, encode(&(number + 1))?);
-        let record = CollectionRecord {
-            number,
-            name: name.clone(),
-            settings,
-            create_time: Timestamp::now(),
-        };
-        self.batch.insert(&self.shared.tables.collections, name.as_str(), encode(&record)?);
-        let collection = Arc::new(Collection::new(record));
-        self.shared.collections.write().insert(name.clone(), Arc::clone(&collection));
+        let number = self.core.take_collection_number()?;
+        let record = CollectionRecord { number, settings, create_time: Timestamp::now() };
+        let collection = Arc::new(Collection::new(name.clone(), record));
+        let change = (Arc::clone(&collection), settings);
+        self.changes.collections.insert(name.clone(), Some(change));
         Ok(collection)
     }
 
@@ -393,194 +478,137 @@ impl<'s> Group<'s> {
         &mut self,
         name: &CollectionName,
         settings: CollectionSettings,
-    ) -> Result<(), StoreError> {
-        let Some(collection) = self.shared.collection(name) else {
-            return self.create_collection(name, settings).map(drop);
+    ) -> Result<Arc<Collection>, StoreError> {
+        let Some(collection) = self.existing(name) else {
+            return self.create_collection(name, settings);
         };
-        let record = CollectionRecord {
-            number: collection.number,
-            name: name.clone(),
-            settings,
-            create_time: collection.create_time,
-        };
-        self.batch.insert(&self.shared.tables.collections, name.as_str(), encode(&record)?);
-        *collection.settings.write() = settings;
-        Ok(())
+        collection.decided.lock().settings = settings;
+        let change = (Arc::clone(&collection), settings);
+        self.changes.collections.insert(name.clone(), Some(change));
+        Ok(collection)
     }
 
     fn delete_collection(&mut self, name: &CollectionName) -> Result<(), StoreError> {
-        let number = self.shared.existing(name)?.number;
-        self.batch.remove(&self.shared.tables.collections, name.as_str());
-        self.batch.insert(&self.shared.tables.meta, orphan_key(number), []);
-        self.shared.collections.write().remove(name);
+        let collection =
+            self.existing(name).ok_or_else(|| StoreError::NoCollection(name.clone()))?;
+        self.changes.collections.insert(name.clone(), None);
+        self.changes.orphans.insert(collection.number, false);
+        self.core.give_collection_back();
         Ok(())
     }
 
     /// Removes articles that retention has forgotten, and what deleted collections left behind;
     /// tells whether there is more.
     fn sweep(&mut self) -> Result<bool, StoreError> {
-        let collections: Vec<Arc<Collection>> =
-            self.shared.collections.read().values().cloned().collect();
         let mut left = SWEEP_MAX;
-        for collection in &collections {
-            let Some(moment) = collection.forgotten_before() else { continue };
-            let forgotten = collection.index.read().oldest_before(moment, left);
-            left -= forgotten.len();
+        for collection in self.core.collections() {
+            let forgotten = {
+                let published = collection.published.read();
+                let Horizon(Some(moment)) = Horizon::of(&published.settings) else { continue };
+                published.index.oldest_before(moment, left)
+            };
             for seq in forgotten {
-                if let Some(written) = self.written(collection, seq)? {
-                    self.forget(collection, seq, &written);
+                let Some(entry) = self.entry(&collection, seq) else { continue };
+                // The id of one that cannot be read stays, and leads to nothing.
+                if let Some(remembered) = self.remembered(&collection, seq)? {
+                    let id = (collection.number, remembered.article_id.clone());
+                    self.changes.ids.insert(id, None);
                 }
+                self.remove(&collection, seq, entry)?;
+                left -= 1;
             }
         }
-        for row in self.shared.tables.meta.prefix(ORPHAN) {
-            let key = row.key()?;
-            let removed = self.remove_rows(&key[ORPHAN.len()..], left)?;
+        for number in self.core.tables.orphans()? {
+            let removed = self.remove_rows(number, left)?;
             left -= removed;
             if left > 0 {
-                self.batch.remove(&self.shared.tables.meta, key);
+                self.changes.orphans.insert(number, true);
             }
         }
         Ok(left == 0)
     }
 
     /// Removes rows of a collection that is gone, at most so many, and tells how many.
-    fn remove_rows(&mut self, collection: &[u8], max: usize) -> Result<usize, StoreError> {
-        let Tables { articles, index, sketches, ids, stories, .. } = &self.shared.tables;
+    fn remove_rows(&mut self, number: CollectionNumber, max: usize) -> Result<usize, StoreError> {
+        let Tables { articles, candidates, index, ids, stories, .. } = &self.core.tables;
         let mut removed = 0;
-        for table in [articles, index, sketches, ids, stories] {
-            for row in table.prefix(collection).take(max - removed) {
-                self.batch.remove(table, row.key()?);
+        for table in [articles, candidates, index, ids, stories] {
+            for row in table.prefix(number.to_be_bytes()).take(max - removed) {
+                self.changes.dead_rows.push((table.clone(), row.key()?));
                 removed += 1;
             }
         }
         Ok(removed)
     }
+}
 
-    fn id_record(
-        &self,
-        collection: &Collection,
-        id: &ArticleId,
-    ) -> Result<Option<IdRecord>, StoreError> {
-        let key = (collection.number, id.clone());
-        match self.changed(|changes| changes.ids.get(&key).copied()) {
-            Some(record) => Ok(record),
-            None => self.shared.id_record(collection, id),
-        }
-    }
+/// Articles as they will be after the commit.
+struct TurnShelf<'t, 'c> {
+    view: &'t View<'c>,
+    pending: Since<'t>,
+    horizon: Horizon,
+    /// The article's own earlier revision, which does not count.
+    itself: Option<Seq>,
+}
 
-    /// An article as it will stand after the commit.
-    fn written(
-        &self,
-        collection: &Collection,
-        seq: Seq,
-    ) -> Result<Option<Arc<Written>>, StoreError> {
-        if let Some(written) = self.changed_article(collection, seq) {
-            return Ok(written);
-        }
-        let (Some(article), Some(sketch), Some(index)) = (
-            self.shared.article(collection, seq)?,
-            self.shared.sketch(collection, seq)?,
-            self.shared.index_record(collection, seq)?,
-        ) else {
-            return Ok(None);
+impl TurnShelf<'_, '_> {
+    /// The story that an article belongs to.
+    fn story(&self, member: Seq) -> Option<StoryNumber> {
+        let collection = self.view.collection;
+        let entry = match self.pending.article(collection.number, member) {
+            Some(added) => Some(added.entry),
+            None => collection.published.read().index.entry(member),
         };
-        let (article, keys) = (Arc::new(article), index.keys);
-        Ok(Some(Arc::new(Written { article, sketch, keys })))
-    }
-
-    /// What an article has become, if what is not on the disk yet changes it.
-    fn changed_article(&self, collection: &Collection, seq: Seq) -> Option<Option<Arc<Written>>> {
-        self.changed(|changes| changes.articles.get(&(collection.number, seq)).cloned())
-    }
-
-    /// Looks for something among what is not on the disk yet, the latest first.
-    fn changed<T>(&self, find: impl Fn(&Changes) -> Option<T>) -> Option<T> {
-        find(&self.changes).or_else(|| find(&*self.changes_before.upgrade()?))
+        entry.map(|entry| entry.story)
     }
 }
 
-impl Complete {
-    /// Makes everything durable, then answers.
-    fn commit(mut self, shared: &Shared) {
-        let started = Instant::now();
-        if shared.closed.get().is_none() && !self.batch.is_empty() {
-            let commands = self.answers.len();
-            let number = shared.commit.fetch_add(1, Ordering::Relaxed) + 1;
-            let committed = encode(&number).and_then(|value| {
-                self.batch.insert(&shared.tables.meta, COMMIT, value);
-                Ok(self.batch.commit()?)
-            });
-            match committed {
-                Ok(()) => {
-                    if let Err(error) = shared.mark.write(number) {
-                        tracing::warn!(%error, "the latest commit cannot be marked");
-                    }
-                    histogram!("newsprint_commit_seconds").record(started.elapsed().as_secs_f64());
-                    histogram!("newsprint_commit_commands").record(commands as f64);
-                }
-                Err(error) => {
-                    // The index in memory now holds what the disk may not: only a new start, which
-                    // builds it from the disk, can make them agree again.
-                    tracing::error!(%error, "a commit failed; no more writes until a restart");
-                    let _ = shared.closed.set(error.to_string());
-                }
-            }
+impl Shelf for TurnShelf<'_, '_> {
+    type Key = Seq;
+    type Error = StoreError;
+
+    fn read(&self, seq: Seq) -> Result<Option<Arc<Remembered>>, StoreError> {
+        let number = self.view.collection.number;
+        if self.pending.is_removed(number, seq) {
+            return Ok(None);
         }
-        drop((self.changes, self.on_its_way));
-        for answer in self.answers {
-            let closed = |reason: &String| StoreError::Closed(reason.clone());
-            answer(shared.closed.get().map_or(Ok(()), |reason| Err(closed(reason))));
-        }
-    }
-}
-
-struct GroupReader<'g, 's> {
-    group: &'g Group<'s>,
-    collection: &'g Collection,
-}
-
-impl Reader for GroupReader<'_, '_> {
-    fn article(&self, seq: Seq) -> Result<Option<Arc<ArticleRecord>>, StoreError> {
-        match self.group.changed_article(self.collection, seq) {
-            Some(written) => Ok(written.map(|written| Arc::clone(&written.article))),
-            None => Ok(self.group.shared.article(self.collection, seq)?.map(Arc::new)),
+        match self.pending.article(number, seq) {
+            Some(added) => Ok(Some(Arc::clone(&added.remembered))),
+            None => readable(self.view.remembered(seq)),
         }
     }
 
-    fn sketch(&self, seq: Seq) -> Result<Option<Arc<Sketch>>, StoreError> {
-        match self.group.changed_article(self.collection, seq) {
-            Some(written) => Ok(written.map(|written| Arc::clone(&written.sketch))),
-            None => self.group.shared.sketch(self.collection, seq),
-        }
+    fn canonical(&self, member: Seq) -> Result<Option<Seq>, StoreError> {
+        let Some(story) = self.story(member) else { return Ok(None) };
+        let collection = self.view.collection;
+        let number = collection.number;
+        let is_other = |seq: &Seq| Some(*seq) != self.itself;
+        let published = collection.published.read();
+        let there = members(&published.index, story, |seq, entry: Entry| {
+            self.horizon.keeps(entry.submit_time) && !self.pending.is_removed(number, seq)
+        });
+        let there = { there }.find(is_other);
+        let mut added = self.pending.members(number, story, self.horizon);
+        Ok(there.or_else(|| added.find(is_other)))
     }
 }
 
-fn orphan_key(number: CollectionNumber) -> Vec<u8> {
-    [ORPHAN.as_bytes(), &number.to_be_bytes()].concat()
-}
-
-fn replay(article: &ArticleRecord, matches_max: usize) -> Submitted {
-    let mut outcome = outcome(article, true);
-    let Analysis { classification, duplicates, .. } = &mut outcome.analysis;
+fn replay(article: StoredArticle, matches_max: usize) -> Outcome {
+    let mut submitted = submitted(&article, true);
+    let Analysis { classification, duplicates, .. } = &mut submitted.analysis;
     duplicates.matches.truncate(matches_max);
     // What is read back from disk does not have these either.
     duplicates.matches.iter_mut().for_each(|found| found.overlaps.clear());
     classification.topics.iter_mut().for_each(|score| score.evidence.clear());
-    outcome
+    Outcome { submitted, matched: Vec::new() }
 }
 
-fn outcome(article: &ArticleRecord, replayed: bool) -> Submitted {
+fn submitted(article: &StoredArticle, replayed: bool) -> Submitted {
     Submitted {
         article_id: article.article_id.clone(),
         revision: article.revision,
         replayed,
         submit_time: article.submit_time,
         analysis: article.analysis.clone(),
-    }
-}
-
-impl IndexRecord {
-    pub fn entry(&self) -> Entry {
-        Entry { fingerprint: self.fingerprint, story: self.story, submit_time: self.submit_time }
     }
 }

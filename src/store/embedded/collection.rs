@@ -1,0 +1,97 @@
+//! A collection as it is held in memory.
+
+use std::sync::Arc;
+
+use fjall::Snapshot;
+use parking_lot::{Mutex, RwLock};
+
+use super::index::{Index, Seq};
+use super::record::{CollectionNumber, CollectionRecord};
+use crate::article::{CollectionName, Timestamp};
+use crate::store::{CollectionInfo, CollectionSettings};
+
+/// A collection as it is held in memory.
+pub struct Collection {
+    pub number: CollectionNumber,
+    pub name: CollectionName,
+    pub create_time: Timestamp,
+    /// What the disk has. Only the committer changes it.
+    pub published: RwLock<Published>,
+    /// What was decided, ahead of the disk. Only the writer looks at it.
+    pub decided: Mutex<Decided>,
+}
+
+/// What readers see of a collection: it changes as a whole, when a group of changes is on the disk.
+#[derive(Debug)]
+pub struct Published {
+    pub settings: CollectionSettings,
+    pub index: Index,
+}
+
+/// What the next decision builds on.
+#[derive(Debug, Clone, Copy)]
+pub struct Decided {
+    pub settings: CollectionSettings,
+    pub next_seq: Seq,
+    /// When the latest submission was made: none is made before it, whatever the clock says.
+    pub latest_time: Timestamp,
+}
+
+impl Collection {
+    pub fn new(name: CollectionName, record: CollectionRecord) -> Self {
+        let CollectionRecord { number, settings, create_time } = record;
+        let latest_time = Timestamp::from_micros(i64::MIN);
+        Collection {
+            number,
+            name,
+            create_time,
+            published: RwLock::new(Published { settings, index: Index::default() }),
+            decided: Mutex::new(Decided { settings, next_seq: 1, latest_time }),
+        }
+    }
+
+    pub fn info(&self) -> CollectionInfo {
+        let Published { settings, index } = &*self.published.read();
+        CollectionInfo {
+            name: self.name.clone(),
+            settings: *settings,
+            article_count: index.article_count(),
+            story_count: index.story_count(),
+            create_time: self.create_time,
+        }
+    }
+}
+
+impl Decided {
+    /// The number and the time of the next submission.
+    pub fn next(&mut self) -> (Seq, Timestamp) {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        self.latest_time = self.latest_time.max(Timestamp::now());
+        (seq, self.latest_time)
+    }
+}
+
+/// From when on articles are remembered. It is the one answer to whether retention has forgotten
+/// an article, whichever way that is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Horizon(pub Option<Timestamp>);
+
+impl Horizon {
+    /// As it is now.
+    pub fn of(settings: &CollectionSettings) -> Self {
+        Horizon(settings.retention.map(|retention| {
+            let now = Timestamp::now();
+            let seconds = now.seconds.saturating_sub_unsigned(retention.as_secs());
+            Timestamp { seconds, ..now }
+        }))
+    }
+
+    pub fn keeps(self, submit_time: Timestamp) -> bool {
+        self.0.is_none_or(|moment| submit_time >= moment)
+    }
+}
+
+/// The latest committed state of the tree. It is replaced while the collections that changed are
+/// locked, so whoever reads it under a collection's lock has what the collection's index shows.
+pub type CommittedSnapshot = RwLock<Arc<Snapshot>>;

@@ -1,0 +1,152 @@
+//! Builds what is kept in memory from what is on disk.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+
+use fjall::Guard;
+
+use super::collection::Collection;
+use super::index::{Index, Seq};
+use super::record::{CollectionRecord, IndexRecord, parts_of_key, place, seq_key};
+use super::tables::{Tables, next_seq_key};
+use crate::article::{CollectionName, Timestamp};
+use crate::store::StoreError;
+
+/// While an index is built its progress is told so often.
+const PROGRESS_PERIOD: Duration = Duration::from_secs(2);
+
+/// An index is read by so many threads at most, each of which takes so many submissions at once.
+const LOADERS_MAX: usize = 8;
+const CHUNK_LEN: usize = 1 << 14;
+
+/// All collections with their indexes.
+pub fn collections(
+    tables: &Tables,
+) -> Result<HashMap<CollectionName, Arc<Collection>>, StoreError> {
+    let started = Instant::now();
+    let mut collections = HashMap::new();
+    let mut articles = 0;
+    for row in tables.collections.iter() {
+        let (key, value) = row.into_inner()?;
+        let name = String::from_utf8_lossy(&key).into_owned();
+        let place = || format!("collection '{name}'");
+        let record = CollectionRecord::from_bytes(&value).map_err(|error| error.at(place))?;
+        let name = CollectionName::new(name.as_str())
+            .map_err(|reason| StoreError::Damaged(format!("{}: its name {reason}", place())))?;
+        let mut collection = Collection::new(name.clone(), record);
+        load(tables, &mut collection)?;
+        articles += collection.published.get_mut().index.article_count();
+        collections.insert(name, Arc::new(collection));
+    }
+    let count = collections.len();
+    tracing::info!(collections = count, articles, elapsed = ?started.elapsed(), "indexes built");
+    Ok(collections)
+}
+
+fn load(tables: &Tables, collection: &mut Collection) -> Result<(), StoreError> {
+    let seqs = seqs(tables, collection)?;
+    let next = tables.number(next_seq_key(collection.number))?;
+    let last = seqs.as_ref().map_or(0, |seqs| *seqs.end());
+    let mut index = Index::default();
+    if let Some(seqs) = seqs {
+        build(tables, collection, seqs, &mut index)?;
+    }
+    let latest_time = index.entry(last).map(|entry| entry.submit_time);
+    collection.published.get_mut().index = index;
+    let decided = collection.decided.get_mut();
+    decided.next_seq = next.unwrap_or(1).max(last + 1);
+    decided.latest_time = latest_time.unwrap_or(Timestamp::from_micros(i64::MIN));
+    Ok(())
+}
+
+/// Builds an index. Of a large one some threads read and decode while another files.
+fn build(
+    tables: &Tables,
+    collection: &Collection,
+    seqs: RangeInclusive<Seq>,
+    index: &mut Index,
+) -> Result<(), StoreError> {
+    let started = Instant::now();
+    let mut told = started;
+    let first = *seqs.start();
+    let chunk_count = (seqs.end() - first) as usize / CHUNK_LEN + 1;
+    if chunk_count == 1 {
+        for (seq, record) in read(tables, collection, first)? {
+            index.insert(seq, record.entry, &record.keys);
+        }
+        return Ok(());
+    }
+    let loaders = available_parallelism().map_or(1, usize::from).min(LOADERS_MAX).min(chunk_count);
+    std::thread::scope(|scope| -> Result<(), StoreError> {
+        // The loaders take turns, and so their chunks are taken in turns.
+        let chunks: Vec<Receiver<_>> = (0..loaders)
+            .map(|loader| {
+                let (sender, chunks) = std::sync::mpsc::sync_channel(1);
+                // Nobody takes them any more if one of them could not be read.
+                scope.spawn(move || {
+                    (loader..chunk_count).step_by(loaders).try_for_each(|number| {
+                        let start = first + (number * CHUNK_LEN) as Seq;
+                        sender.send(read(tables, collection, start))
+                    })
+                });
+                chunks
+            })
+            .collect();
+        for number in 0..chunk_count {
+            // A loader that is gone has panicked, and so will the scope.
+            let Ok(chunk) = chunks[number % loaders].recv() else { break };
+            for (seq, record) in chunk? {
+                index.append(seq, record.entry, &record.keys);
+            }
+            if told.elapsed() >= PROGRESS_PERIOD {
+                told = Instant::now();
+                let articles = index.article_count();
+                tracing::info!(collection = %collection.name, articles, "building the index");
+            }
+        }
+        Ok(())
+    })?;
+    index.settle();
+    let (articles, elapsed) = (index.article_count(), started.elapsed());
+    tracing::info!(collection = %collection.name, articles, ?elapsed, "index built");
+    Ok(())
+}
+
+/// The first and the last submission of a collection; `None` if it is empty.
+fn seqs(
+    tables: &Tables,
+    collection: &Collection,
+) -> Result<Option<RangeInclusive<Seq>>, StoreError> {
+    let mut rows = tables.index.prefix(collection.number.to_be_bytes());
+    let (first, last) = (rows.next(), rows.next_back());
+    let seq = |row: Guard| seq_of_key(&row.key()?);
+    let Some(first) = first.map(seq).transpose()? else { return Ok(None) };
+    let last = last.map(seq).transpose()?.unwrap_or(first);
+    Ok(Some(first..=last))
+}
+
+/// Reads a chunk of a collection's index, in order.
+fn read(
+    tables: &Tables,
+    collection: &Collection,
+    start: Seq,
+) -> Result<Vec<(Seq, IndexRecord)>, StoreError> {
+    let end = start.saturating_add(CHUNK_LEN as Seq);
+    let keys = seq_key(collection.number, start)..seq_key(collection.number, end);
+    let entry = |row: Guard| {
+        let (key, value) = row.into_inner()?;
+        let seq = seq_of_key(&key)?;
+        let place = place("index entry", &collection.name, seq);
+        Ok((seq, IndexRecord::from_bytes(&value).map_err(|error| error.at(place))?))
+    };
+    tables.index.range(keys).map(entry).collect()
+}
+
+fn seq_of_key(key: &[u8]) -> Result<Seq, StoreError> {
+    let malformed = || StoreError::Damaged("a key of the index is malformed".to_owned());
+    parts_of_key(key).map(|(_, seq)| seq).ok_or_else(malformed)
+}
