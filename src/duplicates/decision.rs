@@ -254,3 +254,133 @@ impl Remembered {
 fn is_same_text(kind: MatchKind) -> bool {
     matches!(kind, MatchKind::Exact | MatchKind::Near)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::collections::BTreeMap;
+    use std::convert::Infallible;
+
+    use super::*;
+    use crate::analyser::Analyser;
+    use crate::text::Document;
+
+    /// Articles by number, with the number of the story they belong to.
+    #[derive(Default)]
+    struct Plain {
+        articles: BTreeMap<u32, (u32, Arc<Remembered>)>,
+        reads: Cell<usize>,
+    }
+
+    impl Plain {
+        fn put(&mut self, number: u32, story: u32, title: &str, body: &str) {
+            let remembered = Remembered {
+                article_id: ArticleId::new(number.to_string()).unwrap(),
+                title: title.to_owned(),
+                url: String::new(),
+                source: "Courier".to_owned(),
+                submit_time: Timestamp { seconds: number.into(), nanos: 0 },
+                fingerprint: None,
+                story: StoryId(uuid::Uuid::from_u128(story.into())),
+                sketch: Sketch::new(&Document::new(title, body)),
+            };
+            self.articles.insert(number, (story, Arc::new(remembered)));
+        }
+    }
+
+    impl Shelf for Plain {
+        type Key = u32;
+        type Error = Infallible;
+
+        fn read(&self, key: u32) -> Result<Option<Arc<Remembered>>, Infallible> {
+            self.reads.set(self.reads.get() + 1);
+            Ok(self.articles.get(&key).map(|(_, remembered)| Arc::clone(remembered)))
+        }
+
+        fn canonical(&self, member: u32) -> Result<Option<u32>, Infallible> {
+            let Some((story, _)) = self.articles.get(&member) else { return Ok(None) };
+            let mut members = self.articles.iter().filter(|(_, (other, _))| other == story);
+            Ok(members.next().map(|(&number, _)| number))
+        }
+    }
+
+    fn words(seed: u32, count: u32) -> String {
+        let word = |place: u32| format!("w{}", (seed * 7919 + place * 104_729) % 65_521);
+        (0..count).map(word).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Decides about a text with these candidates.
+    fn decide(shelf: &Plain, title: &str, body: &str, matches_max: usize) -> Decision<u32> {
+        let document = Document::new(title, body);
+        let sketch = Sketch::new(&document);
+        let analyser = Analyser::built_in().unwrap();
+        let question = Question {
+            fingerprint: None,
+            source: "Courier",
+            word_count: document.word_count(),
+            judge: Cow::Borrowed(&*analyser.judge),
+            probe: Probe::new(&sketch),
+            matches_max,
+        };
+        let mut findings = Findings::default();
+        let candidates = shelf.articles.keys().copied();
+        question.compare(shelf, candidates, &mut findings).unwrap();
+        question.decide(shelf, findings).unwrap()
+    }
+
+    #[test]
+    fn verdicts_follow_from_the_best_match() {
+        let mut shelf = Plain::default();
+        let text = words(1, 120);
+        assert_eq!(decide(&shelf, "A", &text, 10).verdict, Verdict::Unique);
+        assert_eq!(decide(&shelf, "", "too short", 10).verdict, Verdict::InsufficientText);
+        shelf.put(1, 1, "A", &text);
+        shelf.put(2, 2, "B", &words(2, 120));
+        let copy = decide(&shelf, "A", &text, 10);
+        assert_eq!((copy.verdict, copy.matches.len(), copy.truncated), (Verdict::Exact, 1, false));
+        assert!(copy.matches[0].1.same_source);
+        assert_eq!(copy.joins.unwrap().0, 1);
+        let edited = decide(&shelf, "Another", &format!("{text} and a last line"), 10);
+        assert_eq!((edited.verdict, edited.joins.unwrap().0), (Verdict::Near, 1));
+    }
+
+    #[test]
+    fn a_story_is_joined_through_its_canonical_article_only() {
+        let mut shelf = Plain::default();
+        shelf.put(1, 1, "A", &words(1, 120));
+        // A member whose text has moved away from the canonical article's.
+        shelf.put(2, 1, "A", &words(2, 120));
+        let copy = decide(&shelf, "A", &words(2, 120), 10);
+        assert_eq!((copy.verdict, copy.joins), (Verdict::Exact, None));
+        shelf.put(3, 3, "B", &words(2, 120));
+        let copy = decide(&shelf, "A", &words(2, 120), 10);
+        assert_eq!(copy.joins.unwrap().0, 3, "the other story of the text");
+    }
+
+    #[test]
+    fn how_many_matches_are_wanted_changes_their_number_only() {
+        let mut shelf = Plain::default();
+        for number in 0..60 {
+            shelf.put(number, number % 3, &format!("headline {number}"), &words(1, 120));
+        }
+        let all: Vec<_> = [0, 1, 8, 10, 50, 100]
+            .map(|max| (max, decide(&shelf, "headline 3", &words(1, 120), max)))
+            .into();
+        for (max, decision) in &all {
+            assert_eq!(decision.matches.len(), 60.min(*max));
+            assert_eq!((decision.verdict, &decision.joins), (all[0].1.verdict, &all[0].1.joins));
+            assert_eq!(decision.truncated, *max < 60);
+        }
+    }
+
+    #[test]
+    fn work_is_bounded_and_said_to_be() {
+        let mut shelf = Plain::default();
+        for number in 0..200 {
+            shelf.put(number, number, "A", &words(number + 10, 120));
+        }
+        let decision = decide(&shelf, "A", &words(1, 120), 100);
+        assert_eq!((decision.verdict, decision.truncated), (Verdict::Unique, true));
+        assert_eq!(shelf.reads.get(), MISSES_MAX);
+    }
+}

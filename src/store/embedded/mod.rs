@@ -624,3 +624,78 @@ fn find_similar(
     }
     Ok(Similar { matches, truncated })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyser::{Analyser, Submission};
+    use crate::analysis::Verdict;
+    use crate::article::Article;
+
+    fn prepared(id: &str, body: &str) -> Prepared {
+        let article = Article { body: body.to_owned(), ..Article::default() };
+        Analyser::built_in().unwrap().prepare(Submission {
+            collection: CollectionName::default(),
+            article_id: Some(ArticleId::new(id).unwrap()),
+            article,
+            explain: false,
+            matches_max: 10,
+        })
+    }
+
+    async fn submit(store: &EmbeddedStore, id: &str, body: &str) -> DuplicateReport {
+        let pending = store.submit(prepared(id, body)).await.unwrap();
+        pending.await.unwrap().analysis.duplicates
+    }
+
+    /// Writes something over a row, as a fault below the checksums would.
+    fn spoil(store: &EmbeddedStore, table: impl Fn(&Tables) -> &fjall::Keyspace, seq: Seq) {
+        let core = store.core().unwrap();
+        table(&core.tables).insert(record::seq_key(1, seq), b"spoilt").unwrap();
+        core.candidates.clear();
+        *core.snapshot.write() = Arc::new(core.db.snapshot());
+    }
+
+    const TEXT: &str = "The ferry between the islands will not run on Sunday, for the crew has asked \
+        for a day of rest that they were promised in spring and were never given.";
+
+    #[tokio::test]
+    async fn what_cannot_be_read_hides_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let store =
+            EmbeddedStore::open(&folder.path().join("data"), StoreOptions::default()).unwrap();
+        for id in ["a", "b", "c"] {
+            submit(&store, id, TEXT).await;
+        }
+        spoil(&store, |tables| &tables.candidates, 1);
+        spoil(&store, |tables| &tables.articles, 2);
+
+        // One of its lookalikes cannot be compared, the others can.
+        let report = submit(&store, "d", TEXT).await;
+        assert_eq!(report.verdict, Verdict::Exact);
+        let matched: Vec<&str> =
+            report.matches.iter().map(|found| found.article_id.as_str()).collect();
+        assert_eq!(matched, ["b", "c"]);
+
+        // A listing goes past what cannot be read; who asks for it is told.
+        let (name, size) = (CollectionName::default(), PageSize { articles: 10, bytes: 1 << 20 });
+        let (filter, token) = (ListFilter::default(), PageToken::default());
+        let page = store.list(&name, &filter, &token, size).await.unwrap();
+        let listed: Vec<String> =
+            page.articles.iter().map(|stored| stored.article_id.to_string()).collect();
+        assert_eq!(listed, ["d", "c", "a"]);
+        let get = store.get(&name, &ArticleId::new("b").unwrap()).await;
+        assert!(matches!(get, Err(StoreError::Damaged(_))), "{get:?}");
+
+        // Retention goes on behind it, and so do deletions.
+        store.delete(&name, &ArticleId::new("b").unwrap()).await.unwrap();
+        let settings = CollectionSettings {
+            retention: Some(Duration::from_secs(1)),
+            ..CollectionSettings::default()
+        };
+        store.update_collection(&name, settings).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(2100)).await;
+        while store.sweep().await.unwrap() {}
+        assert_eq!(store.collections().await.unwrap()[0].article_count, 0);
+    }
+}

@@ -537,3 +537,185 @@ pub fn story_key(collection: CollectionNumber, story: StoryId) -> [u8; 20] {
 pub fn place(what: &str, collection: &CollectionName, seq: Seq) -> impl FnOnce() -> String {
     move || format!("{what} {seq} of collection '{collection}'")
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::text::Document;
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn stored() -> StoredArticle {
+        let found = Match {
+            article_id: ArticleId::new("tolls").unwrap(),
+            kind: Some(MatchKind::Near),
+            hamming_distance: Some(3),
+            similarity: 0.75,
+            containment: 0.5,
+            same_source: true,
+            title: "Tolls".to_owned(),
+            url: "u".to_owned(),
+            source: "Courier".to_owned(),
+            submit_time: Timestamp::from_micros(1_000_001),
+            overlaps: Vec::new(),
+        };
+        StoredArticle {
+            article_id: ArticleId::new("id").unwrap(),
+            article: Article {
+                title: "Title".to_owned(),
+                body: "Body".to_owned(),
+                url: "url".to_owned(),
+                source: "source".to_owned(),
+                publish_time: Some(Timestamp { seconds: -1, nanos: 999 }),
+                language: "en".to_owned(),
+                attributes: BTreeMap::from([("key".to_owned(), "value".to_owned())]),
+            },
+            revision: 7,
+            submit_time: Timestamp::from_micros(1_700_000_000_000_000),
+            analysis: Analysis {
+                classification: Classification {
+                    topics: vec![TopicScore {
+                        topic: "trade".to_owned(),
+                        probability: 0.5,
+                        threshold: 0.25,
+                        assigned: true,
+                        evidence: Vec::new(),
+                    }],
+                    reliability: Reliability::Reliable,
+                    language: "en".to_owned(),
+                    model_version: "m".to_owned(),
+                },
+                duplicates: DuplicateReport {
+                    verdict: Verdict::Near,
+                    story: Some(Story {
+                        id: StoryId(Uuid::from_u128(0x0123_4567_89ab_cdef)),
+                        canonical: ArticleId::new("tolls").unwrap(),
+                    }),
+                    matches: vec![found],
+                    truncated: true,
+                },
+                fingerprint: Some(Fingerprint(0xfedc_ba98)),
+            },
+        }
+    }
+
+    fn entry() -> Entry {
+        Entry {
+            fingerprint: Some(Fingerprint(0x0102_0304_0506_0708)),
+            story: StoryNumber(9),
+            submit_time: Timestamp::from_micros(1_700_000_000_000_000),
+            content_tag: 0xabcd,
+            is_revised: true,
+        }
+    }
+
+    /// These bytes stand on disks: another layout needs another number, and this one still has to
+    /// be read.
+    #[test]
+    fn layouts_stay_what_they_are() {
+        let id = IdRecord { seq: 1, revision: 2, first: 3, content_hash: 4 };
+        assert_eq!(
+            hex(&id.to_bytes()),
+            "02010000000000000002000000030000000000000004000000000000000000000000000000"
+        );
+        assert_eq!(IdRecord::from_bytes(&id.to_bytes()), Ok(id));
+
+        let index = IndexRecord { entry: entry(), keys: vec![1, 0xff00_00ff] };
+        assert_eq!(
+            hex(&index.to_bytes()),
+            "02030807060504030201090000000000000000401e18240a0600cdab01000000ff0000ff"
+        );
+        assert_eq!(IndexRecord::from_bytes(&index.to_bytes()), Ok(index));
+
+        let collection = CollectionRecord {
+            number: 300,
+            settings: CollectionSettings {
+                retention: Some(Duration::from_secs(60)),
+                keep_bodies: false,
+                candidate_hamming_distance: 5,
+                near_threshold: Some(0.5),
+                partial_threshold: None,
+            },
+            create_time: Timestamp::from_micros(-1),
+        };
+        let bytes = collection.to_bytes().unwrap();
+        assert_eq!(hex(&bytes), "02ac02013c000501000000000000e03f0001");
+        assert_eq!(CollectionRecord::from_bytes(&bytes), Ok(collection));
+
+        assert_eq!(hex(&number_to_bytes(258)), "010201000000000000");
+        assert_eq!(number_from_bytes(&number_to_bytes(258)), Ok(258));
+
+        let stored = stored();
+        let bytes = article_to_bytes(&stored).unwrap();
+        assert_eq!(
+            hex(&bytes),
+            "022b000000026964055469746c6504426f64790375726c06736f757263650101e70702656e01036b\
+             65790576616c7565078080f281838985060198f5f2f60f01057472616465000000000000e03f0000\
+             00000000d03f010102656e016d0301ef9bafcdf8acd1910105746f6c6c730105746f6c6c73020103\
+             0000403f0000003f0105546f6c6c73017507436f757269657282897a01"
+        );
+        assert_eq!(article_from_bytes(&bytes), Ok(stored));
+
+        let remembered = Remembered {
+            article_id: ArticleId::new("id").unwrap(),
+            title: "Title".to_owned(),
+            url: String::new(),
+            source: "s".to_owned(),
+            submit_time: Timestamp::from_micros(2),
+            fingerprint: None,
+            story: StoryId(Uuid::from_u128(1)),
+            sketch: Sketch::new(&Document::default()),
+        };
+        let bytes = candidate_to_bytes(&remembered).unwrap();
+        assert_eq!(
+            hex(&bytes),
+            "010f000000026964055469746c65000173040001618db07938f4d1e0000000000000"
+        );
+        assert_eq!(candidate_from_bytes(&bytes), Ok(remembered));
+    }
+
+    #[test]
+    fn every_value_has_a_code_of_its_own() {
+        use {Reliability as R, Verdict as V};
+        for verdict in [V::Unique, V::Exact, V::Near, V::Partial, V::InsufficientText] {
+            assert_eq!(VERDICTS.value(VERDICTS.code(&verdict)), Ok(verdict));
+        }
+        for reliability in [R::Reliable, R::UnsupportedLanguage, R::InsufficientText] {
+            assert_eq!(RELIABILITIES.value(RELIABILITIES.code(&reliability)), Ok(reliability));
+        }
+        let kinds = [MatchKind::Exact, MatchKind::Near, MatchKind::Partial].map(Some);
+        for kind in kinds.into_iter().chain([None]) {
+            assert_eq!(MATCH_KINDS.value(MATCH_KINDS.code(&kind)), Ok(kind));
+        }
+    }
+
+    #[test]
+    fn other_layouts_are_told_apart_from_damage() {
+        assert_eq!(IdRecord::from_bytes(&[9, 0]), Err(Malformed::UnknownLayout(9)));
+        assert_eq!(IdRecord::from_bytes(&[]), Err(Malformed::Content));
+        let whole = article_to_bytes(&stored()).unwrap();
+        for len in 1..whole.len() {
+            assert_eq!(article_from_bytes(&whole[..len]), Err(Malformed::Content), "{len}");
+        }
+        assert_eq!(article_from_bytes(&[&whole[..], &[0]].concat()), Err(Malformed::Content));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(layout in 0..4_u8, rest in prop::collection::vec(any::<u8>(), 0..120)) {
+            let bytes = [&[layout][..], &rest].concat();
+            let _ = (article_from_bytes(&bytes), candidate_from_bytes(&bytes));
+            let _ = (CollectionRecord::from_bytes(&bytes), number_from_bytes(&bytes));
+            if let Ok(record) = IndexRecord::from_bytes(&bytes) {
+                prop_assert_eq!(IndexRecord::from_bytes(&record.to_bytes()), Ok(record));
+            }
+            if let Ok(record) = IdRecord::from_bytes(&bytes) {
+                prop_assert_eq!(&record.to_bytes()[..], &bytes[..]);
+            }
+        }
+    }
+}
