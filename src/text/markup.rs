@@ -226,6 +226,27 @@ fn skip_ampersand(bytes: &[u8], at: usize) -> usize {
     name
 }
 
+/// What is left of a text without markup, and with its character references decoded.
+pub(super) fn visible(text: &str) -> String {
+    let mut markup = MarkupReader::new(text);
+    let mut left = String::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(char) = text[at..].chars().next() {
+        let found = if char == '&' { reference(&text[at..]) } else { None };
+        let found = found.unwrap_or(Reference { first: char, second: None, len: char.len_utf8() });
+        let end = at + found.len;
+        if found.first == '<'
+            && let Some(markup) = markup.read(at, end)
+        {
+            at = markup.end;
+        } else {
+            left.extend([Some(found.first), found.second].into_iter().flatten());
+            at = end;
+        }
+    }
+    left
+}
+
 /// What a character reference stands for, one code point or two, and how many bytes it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reference {

@@ -16,6 +16,7 @@ mod fast;
 mod fold;
 mod markup;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use unicode_normalization::UnicodeNormalization;
@@ -161,6 +162,16 @@ pub fn pentagram_hash(words: [u64; 5]) -> u64 {
 /// The words of one text, in order.
 pub fn words(text: &str) -> Vec<Word> {
     fast::words(Kernel::active(), text)
+}
+
+/// How a word of a text is written there, for people and for those who read letters.
+pub fn written(text: &str, word: Word) -> Cow<'_, str> {
+    let written = text.get(word.span()).unwrap_or_default();
+    if written.contains(['&', '<']) {
+        Cow::Owned(markup::visible(written))
+    } else {
+        Cow::Borrowed(written)
+    }
 }
 
 /// The words of one text by the letter of the specification.
@@ -616,6 +627,10 @@ mod tests {
         let text = "The U.S.\u{2019}s <b>caf&eacute;</b> 中国";
         let spans: Vec<&str> = words(text).iter().map(|word| &text[word.span()]).collect();
         assert_eq!(spans, ["The", "U.S", "caf&eacute;", "中", "国"]);
+        let text = "<b class='a'>M</b>ore caf&eacute; AT&amp;T";
+        let as_written: Vec<Cow<str>> =
+            words(text).into_iter().map(|word| written(text, word)).collect();
+        assert_eq!(as_written, ["More", "café", "AT", "T"]);
     }
 
     #[test]
