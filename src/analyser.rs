@@ -135,10 +135,9 @@ impl Analyser {
                 .unwrap_or_default(),
         };
         let language = if article.language.is_empty() {
-            let text = if article.body.is_empty() { &article.title } else { &article.body };
             let is_known = said.known_share >= MOSTLY_KNOWN_SHARE;
             let detect = if is_known { language::detect_known } else { language::detect };
-            detect(text).to_owned()
+            detect(document, &article.title, &article.body).to_owned()
         } else {
             article.language.clone()
         };

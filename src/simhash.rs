@@ -8,7 +8,7 @@
 use crate::text::{Document, Word, trigram_hash};
 
 /// Name of this scheme, told in every answer and recorded with everything stored.
-pub const SCHEME: &str = "np-simhash64-v1";
+pub const SCHEME: &str = "np-simhash64-v2";
 
 /// A text of fewer words has no fingerprint: too few features to mean anything.
 pub const WORDS_MIN: usize = 5;

@@ -201,7 +201,7 @@ test_operation() {
     -- call grpc.health.v1.Health/Check '{"service": "newsprint.v1.NoService"}'
   check "server info tells versions, limits and topics" \
     '"version": "[0-9]+\.[0-9]+\.[0-9]+"' '"bodyBytesMax": "[0-9]+"' \
-    '"fingerprintScheme": "np-simhash64-v1"' '"modelVersion": "[^"]+"' '"topic": "conflict"' \
+    '"fingerprintScheme": "np-simhash64-v2"' '"modelVersion": "[^"]+"' '"topic": "conflict"' \
     -- call "$admin/GetServerInfo" '{}'
   check "collections are listed" "\"collection\": \"$collection\"" -- call "$admin/ListCollections" '{}'
   check "a collection is deleted" '^\{ ?\} ?$' \

@@ -86,7 +86,7 @@ def test_a_new_article_is_unique_and_has_topics(articles, collection):
     duplicates = response.analysis.duplicates
     assert duplicates.verdict == article_pb2.VERDICT_UNIQUE
     assert duplicates.canonical_article_id == "harbour-tolls.txt"
-    assert response.analysis.fingerprint.scheme == "np-simhash64-v1"
+    assert response.analysis.fingerprint.scheme == "np-simhash64-v2"
     assert response.analysis.fingerprint.HasField("simhash")
 
 

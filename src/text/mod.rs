@@ -13,7 +13,10 @@
 //! it does not understand to the slow one. Tests hold the two equal.
 
 mod fast;
+mod fold;
+mod markup;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use unicode_normalization::UnicodeNormalization;
@@ -21,10 +24,12 @@ use unicode_normalization::char::{
     canonical_combining_class, decompose_compatible, is_combining_mark,
 };
 
+use self::fold::{Folded, after_nfkc, before_nfkc};
+use self::markup::{MarkupReader, reference};
 use crate::kernel::Kernel;
 
 /// Name of this pipeline, recorded in every model file trained on its words.
-pub const PIPELINE: &str = "np-text-v1";
+pub const PIPELINE: &str = "np-text-v2";
 
 /// What the title and the body of an article say, as words.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -159,6 +164,16 @@ pub fn words(text: &str) -> Vec<Word> {
     fast::words(Kernel::active(), text)
 }
 
+/// How a word of a text is written there, for people and for those who read letters.
+pub fn written(text: &str, word: Word) -> Cow<'_, str> {
+    let written = text.get(word.span()).unwrap_or_default();
+    if written.contains(['&', '<']) {
+        Cow::Owned(markup::visible(written))
+    } else {
+        Cow::Borrowed(written)
+    }
+}
+
 /// The words of one text by the letter of the specification.
 pub fn slow_words(text: &str) -> Vec<Word> {
     let mut out = Vec::new();
@@ -179,258 +194,59 @@ const ACRONYM_LETTERS_MAX: usize = 16;
 /// Reads stretches of text one code point at a time, by the rules of the specification.
 struct SlowReader<'a> {
     text: &'a str,
+    markup: MarkupReader<'a>,
     segment: Segment,
-    /// Markup that opens a section to be dropped but is never closed is plain text. Once a
-    /// closing mark was not found there is none further on either: searching again would make
-    /// the work quadratic.
-    unclosed: Vec<&'static str>,
 }
 
 impl<'a> SlowReader<'a> {
     fn new(text: &'a str) -> Self {
-        SlowReader { text, segment: Segment::default(), unclosed: Vec::new() }
+        SlowReader { text, markup: MarkupReader::new(text), segment: Segment::default() }
     }
 
     /// Reads from `start` to the next ASCII blank outside markup and returns where it stands.
     fn read_to_blank(&mut self, start: usize, out: &mut Vec<Word>) -> usize {
         let mut at = start;
-        while let Some(next) = self.text[at..].chars().next() {
-            let end = at + next.len_utf8();
-            match next {
+        while let Some(char) = self.text[at..].chars().next() {
+            let (mut first, mut second, mut end) = (char, None, at + char.len_utf8());
+            if char == '&' {
+                if let Some(reference) = reference(&self.text[at..]) {
+                    (first, second, end) = (reference.first, reference.second, at + reference.len);
+                }
+            } else if char.is_ascii_whitespace() {
+                break;
+            }
+            match first {
                 '<' => {
-                    if let Some(end) = self.markup_end(at) {
-                        self.segment.end_words(out);
-                        at = end;
-                        continue;
-                    }
-                }
-                '&' => {
-                    if let Some((decoded, len)) = entity(&self.text[at..]) {
-                        for char in decoded.chars() {
-                            self.segment.push(char, at..at + len, out);
+                    if let Some(markup) = self.markup.read(at, end) {
+                        if markup.divides {
+                            self.segment.end_words(out);
                         }
-                        at += len;
+                        at = markup.end;
                         continue;
                     }
                 }
-                _ if next.is_ascii_whitespace() => break,
+                // A word divided at the end of a line.
+                '\u{ad}' | '\u{ac}' => {
+                    if let Some(len) = line_end(&self.text[end..]) {
+                        at = end + len;
+                        continue;
+                    }
+                }
                 _ => {}
             }
-            self.segment.push(next, at..end, out);
+            for char in [Some(first), second].into_iter().flatten() {
+                self.segment.push(char, at..end, out);
+            }
             at = end;
         }
         self.segment.end_words(out);
         at
     }
-
-    /// Where the markup that opens at `start` ends, if markup it is: a comment, a declaration,
-    /// a tag of an HTML element, or a whole `script` or `style` element.
-    fn markup_end(&mut self, start: usize) -> Option<usize> {
-        let rest = &self.text[start..];
-        if rest.starts_with("<!--") {
-            return self.find_close(start + 4, "-->");
-        }
-        let (closing, name_start) = match rest.as_bytes().get(1)? {
-            b'/' => (true, 2),
-            b'!' | b'?' => return tag_end(rest).map(|end| start + end),
-            _ => (false, 1),
-        };
-        let name = &rest.as_bytes()[name_start..];
-        let name = &name[..name.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count()];
-        if !is_html_element(name) {
-            return None;
-        }
-        let end = start + tag_end(rest)?;
-        if !closing {
-            for (element, close) in [("script", "</script"), ("style", "</style")] {
-                if name.eq_ignore_ascii_case(element.as_bytes()) {
-                    let close = self.find_close(end, close).unwrap_or(end);
-                    return Some(self.text[close..].find('>').map_or(close, |gt| close + gt + 1));
-                }
-            }
-        }
-        Some(end)
-    }
-
-    fn find_close(&mut self, from: usize, close: &'static str) -> Option<usize> {
-        if self.unclosed.contains(&close) {
-            return None;
-        }
-        let found = self.text.as_bytes()[from.min(self.text.len())..]
-            .windows(close.len())
-            .position(|window| window.eq_ignore_ascii_case(close.as_bytes()));
-        if found.is_none() {
-            self.unclosed.push(close);
-        }
-        found.map(|at| from + at + close.len())
-    }
 }
 
-/// The end of a tag whose `<` opens `rest`: just after the first `>`. Another `<` before it means
-/// that the first one was a plain less-than sign.
-fn tag_end(rest: &str) -> Option<usize> {
-    let bytes = rest.as_bytes();
-    let stop = 1 + bytes.get(1..)?.iter().position(|byte| matches!(byte, b'<' | b'>'))?;
-    (bytes[stop] == b'>').then_some(stop + 1)
-}
-
-/// Names of the HTML elements, current and obsolete, sorted. Anything else in angle brackets is
-/// text: a ticker such as `<IBM>`, an address, a formula.
-static HTML_ELEMENTS: &[&str] = &[
-    "a",
-    "abbr",
-    "acronym",
-    "address",
-    "applet",
-    "area",
-    "article",
-    "aside",
-    "audio",
-    "b",
-    "base",
-    "basefont",
-    "bdi",
-    "bdo",
-    "big",
-    "blink",
-    "blockquote",
-    "body",
-    "br",
-    "button",
-    "canvas",
-    "caption",
-    "center",
-    "cite",
-    "code",
-    "col",
-    "colgroup",
-    "data",
-    "datalist",
-    "dd",
-    "del",
-    "details",
-    "dfn",
-    "dialog",
-    "dir",
-    "div",
-    "dl",
-    "dt",
-    "em",
-    "embed",
-    "fieldset",
-    "figcaption",
-    "figure",
-    "font",
-    "footer",
-    "form",
-    "frame",
-    "frameset",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "head",
-    "header",
-    "hgroup",
-    "hr",
-    "html",
-    "i",
-    "iframe",
-    "img",
-    "input",
-    "ins",
-    "kbd",
-    "label",
-    "legend",
-    "li",
-    "link",
-    "main",
-    "map",
-    "mark",
-    "marquee",
-    "menu",
-    "meta",
-    "meter",
-    "nav",
-    "nobr",
-    "noframes",
-    "noscript",
-    "object",
-    "ol",
-    "optgroup",
-    "option",
-    "output",
-    "p",
-    "param",
-    "path",
-    "picture",
-    "pre",
-    "progress",
-    "q",
-    "rp",
-    "rt",
-    "ruby",
-    "s",
-    "samp",
-    "script",
-    "section",
-    "select",
-    "slot",
-    "small",
-    "source",
-    "span",
-    "strike",
-    "strong",
-    "style",
-    "sub",
-    "summary",
-    "sup",
-    "svg",
-    "table",
-    "tbody",
-    "td",
-    "template",
-    "textarea",
-    "tfoot",
-    "th",
-    "thead",
-    "time",
-    "title",
-    "tr",
-    "track",
-    "tt",
-    "u",
-    "ul",
-    "var",
-    "video",
-    "wbr",
-];
-
-fn is_html_element(name: &[u8]) -> bool {
-    let mut lowered = [0u8; 10];
-    let Some(lowered) = lowered.get_mut(..name.len()) else { return false };
-    lowered.copy_from_slice(name);
-    lowered.make_ascii_lowercase();
-    HTML_ELEMENTS.binary_search_by(|element| element.as_bytes().cmp(lowered)).is_ok()
-}
-
-/// The longest name in the HTML standard's list of named character references is 31 letters.
-const ENTITY_BYTES_MAX: usize = 34;
-
-/// Decodes the character reference at the start of `rest`, which must end in a semicolon, and
-/// tells how many bytes it takes. <https://html.spec.whatwg.org/#named-character-references>
-fn entity(rest: &str) -> Option<(String, usize)> {
-    let name = rest.as_bytes().iter().take(ENTITY_BYTES_MAX).skip(1);
-    let name_len = name.take_while(|&&byte| byte.is_ascii_alphanumeric() || byte == b'#').count();
-    let len = name_len + 2;
-    if name_len == 0 || rest.as_bytes().get(len - 1) != Some(&b';') {
-        return None;
-    }
-    let decoded = htmlize::unescape(&rest[..len]);
-    // An unknown name that begins with a known one keeps its tail: `&ampere;` gives `&ere;`.
-    (decoded.chars().count() <= 2).then(|| (decoded.into_owned(), len))
+/// The length of the line end that a text begins with.
+fn line_end(text: &str) -> Option<usize> {
+    ["\r\n", "\n", "\r"].into_iter().find(|end| text.starts_with(end)).map(str::len)
 }
 
 /// Code points that NFKC may have to look at together: a starter and what may combine with it.
@@ -443,9 +259,7 @@ struct Segment {
 
 impl Segment {
     fn push(&mut self, char: char, span: Range<usize>, out: &mut Vec<Word>) {
-        if is_default_ignorable(char) {
-            return;
-        }
+        let Some(char) = before_nfkc(char) else { return };
         if begins_segment(char) {
             self.flush(out);
         }
@@ -470,13 +284,13 @@ impl Segment {
             words.push(char.to_ascii_lowercase(), span.clone(), out);
         } else {
             for lower in self.chars.iter().copied().nfkc().flat_map(char::to_lowercase) {
-                match lower {
-                    'ß' => {
-                        words.push('s', span.clone(), out);
-                        words.push('s', span.clone(), out);
+                match after_nfkc(lower) {
+                    Folded::Nothing => {}
+                    Folded::One(char) => words.push(char, span.clone(), out),
+                    Folded::Two(first, second) => {
+                        words.push(first, span.clone(), out);
+                        words.push(second, span.clone(), out);
                     }
-                    'ς' => words.push('σ', span.clone(), out),
-                    _ => words.push(lower, span.clone(), out),
                 }
             }
         }
@@ -499,15 +313,12 @@ fn begins_segment(char: char) -> bool {
         && !is_combining_mark(first)
 }
 
-/// The Unicode property Default_Ignorable_Code_Point: soft hyphens, joiners, zero-width spaces,
-/// direction marks, variation selectors.
-fn is_default_ignorable(char: char) -> bool {
-    matches!(char,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
-        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-        | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
-        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+/// Letters and numbers: the general categories L and N. Alphabetic are also some marks, which begin
+/// no word, and letters in squares and circles, which are ornaments.
+fn is_letter(char: char) -> bool {
+    char.is_alphanumeric()
+        && (char.is_ascii()
+            || !is_combining_mark(char) && !matches!(char, '\u{1f130}'..='\u{1f189}'))
 }
 
 /// Letters of scripts that are written without blanks between words; each is a word.
@@ -551,7 +362,11 @@ struct WordBuilder {
 
 impl WordBuilder {
     fn push(&mut self, char: char, span: Range<usize>, out: &mut Vec<Word>) {
-        let is_letter = char.is_alphanumeric();
+        if char == '\u{307}' && self.word.ends_with('i') {
+            // The dot of a Turkish capital, made small.
+            return;
+        }
+        let is_letter = is_letter(char);
         if let Some(first) = self.word.chars().next() {
             if is_combining_mark(char) || is_letter && !is_spaceless(char) && !is_spaceless(first) {
                 self.word.push(char);
@@ -566,9 +381,7 @@ impl WordBuilder {
             return;
         }
         self.before = match char {
-            '\'' | '\u{2018}' | '\u{2019}' | '\u{201b}' | '\u{2bc}' | '\u{2032}' => {
-                Before::Apostrophe
-            }
+            '\'' | '\u{2018}' | '\u{2019}' | '\u{201b}' | '\u{2032}' => Before::Apostrophe,
             '.' if self.before == Before::Acronym => Before::AcronymStop,
             _ => Before::Nothing,
         };
@@ -646,7 +459,7 @@ mod tests {
         check("G20 COVID-19", &["g20", "covid", "19"]);
         check("naïve NAÏVE nai\u{308}ve", &["naïve", "naïve", "naïve"]);
         check("Straße STRASSE", &["strasse", "strasse"]);
-        check("ΣΊΣΥΦΟΣ Σίσυφος", &["σίσυφοσ", "σίσυφοσ"]);
+        check("ΣΊΣΥΦΟΣ ΣΙΣΥΦΟΣ Σίσυφος", &["σισυφοσ"; 3]);
         check("ﬁne ｆｕｌｌ ½", &["fine", "full", "1", "2"]);
         check("a\0b", &["a", "b"]);
     }
@@ -675,11 +488,128 @@ mod tests {
         check("<!-- never closed", &["never", "closed"]);
         check("IBM <IBM> up, 3 < 5 > 2 <a", &["ibm", "ibm", "up", "3", "5", "2", "a"]);
         check("AT&amp;T R&D caf&eacute; &#x41;&#98;", &["at", "t", "r", "d", "café", "ab"]);
-        check(
-            "Rus&shy;sia rus\u{ad}sia &nosuch; &ampere;",
-            &["russia", "russia", "nosuch", "ampere"],
-        );
+        check("Rus&shy;sia rus\u{ad}sia &nosuch; &ampere;", &["russia", "russia", "nosuch", "ere"]);
         check("a&nbsp;b a\u{a0}b &#59;c", &["a", "b", "a", "b", "c"]);
+        check("&NotEqualTilde; &fjlig;ord &semi;x", &["fjord", "x"]);
+    }
+
+    #[test]
+    fn references_are_decoded_as_browsers_do() {
+        check(
+            "said&nbsp the &quotgrain&quot of &Eacutemile",
+            &["said", "the", "grain", "of", "émile"],
+        );
+        check("&#8217s Mayor&#8217;s mayor&#146;s &#xe9;", &["mayor", "mayor", "é"]);
+        check("a&#0;b&#xD800;c&#99999999999;d", &["a", "b", "c", "d"]);
+        check("R&D of AT&T, &#;&;&#x;", &["r", "d", "of", "at", "t", "x"]);
+        check("caf&amp;eacute; city&amp;amp;#x27;s AT&amp;T", &["café", "city", "at", "t"]);
+        check("Black&amp;nothing", &["black", "nothing"]);
+    }
+
+    #[test]
+    fn character_data_is_text() {
+        check("<![CDATA[<p>Judge clears</p>]]> mayor", &["judge", "clears", "mayor"]);
+        check("&lt;![CDATA[Judge clears]]&gt; mayor", &["judge", "clears", "mayor"]);
+        check("<![CDATA[Judge", &["judge"]);
+        check("<![if mso]>Judge<![endif]>", &["judge"]);
+    }
+
+    #[test]
+    fn escaped_markup_is_markup() {
+        check("&lt;p&gt;One&lt;/p&gt;&lt;p class=&quot;b&quot;&gt;two", &["one", "two"]);
+        check("&amp;lt;p&amp;gt;One&amp;amp;lt;br/&amp;amp;gt;two", &["one", "two"]);
+        check("&lt;p>One&lt;/p>two", &["one", "two"]);
+        check("&lt;script&gt;if (a &lt; b) no();&lt;/script&gt;yes", &["yes"]);
+        check("&lt;!-- no -- > no --&gt;yes", &["yes"]);
+        check("3 &lt; 5, &lt;IBM&gt; &lt;b", &["3", "5", "ibm", "b"]);
+        // What was no less-than sign when it was escaped opens nothing.
+        check("<p title='&gt;'>One &lt; two>", &["one", "two"]);
+        check("&#60;p>One", &["p", "one"]);
+    }
+
+    #[test]
+    fn inline_elements_divide_no_word() {
+        check(
+            "<span class=\"cap\">M</span>ore <b>Putin</b>'s <a href=x>Merkel</a>s",
+            &["more", "putin", "merkels"],
+        );
+        check(
+            "H<sub>2</sub>O km<sup>2</sup> a<wbr>b &lt;b&gt;T&lt;/b&gt;he",
+            &["h2o", "km2", "ab", "the"],
+        );
+        check("<a>Home</a><a>News</a> <b><i>M</i></b>ore<br>end", &["home", "news", "more", "end"]);
+        check("<em>one</em> <em>two</em>x", &["one", "twox"]);
+    }
+
+    #[test]
+    fn elements_of_other_vocabularies_are_markup() {
+        check("<o:p></o:p>a <st1:City w:st=\"on\">b</st1:City>", &["a", "b"]);
+        check("<amp-img src=x.jpg alt=\"no\"></amp-img>a<circle r=\"3\"></circle>b", &["a", "b"]);
+        check("a<foo/>b</Foo>c", &["a", "b", "c"]);
+        check("<svg viewBox=\"0 0\"><title>no</title><path d=\"M0\"/></svg>a<svg/>b", &["a", "b"]);
+        check(
+            "<IBM> <BRK-A> <a@b.example> <http://a.example/b> <GM.N>",
+            &["ibm", "brk", "a", "a", "b", "example", "http", "a", "example", "b", "gm", "n"],
+        );
+    }
+
+    #[test]
+    fn signs_in_quoted_attributes_end_no_tag() {
+        check("<div class=\"[&>li]:mt-2\" data-x='<p>no</p>'>yes</div>", &["yes"]);
+        check("<img alt = \"a > b\">yes <a title=\"it's\">yes", &["yes", "yes"]);
+        // A quote that is not closed is none.
+        check("<a href=\"x>one two</a> three", &["one", "two", "three"]);
+        check("<a href=\"x>one \"two\" three</a>", &["one", "two", "three"]);
+        check("<a b=\"<i>\" \" <p>one</p> <a b=\">\">two", &["a", "b", "one", "two"]);
+    }
+
+    #[test]
+    fn words_divided_at_line_ends_are_joined() {
+        check("comp\u{ac}\nany evi\u{ad}\r\ndence n&shy;\net", &["company", "evidence", "net"]);
+        check("a \u{ac} b\u{ac}c end-\nless", &["a", "b", "c", "end", "less"]);
+    }
+
+    #[test]
+    fn marks_that_writers_leave_out_make_no_other_word() {
+        // Arabic: vowel signs, the letter stretcher, presentation forms.
+        check("عمال عمــال عُمَّالٌ", &["عمال"; 3]);
+        check("ﻋﻤﺎل ع\u{fe77}مال ع\u{fcf2}مال", &["عمال"; 3]);
+        check("آلاف آ\u{652}لاف الأجور", &["آلاف", "آلاف", "الأجور"]);
+        check("النبي\u{fdfa} قال ﷲ", &["النبي", "قال", "الله"]);
+        // Hebrew points, composed or not.
+        check("שלום שָׁלוֹם \u{fb2a}לום", &["שלום"; 3]);
+        // Persian on two keyboards.
+        check("یک يك", &["يك"; 2]);
+        // Russian, Turkish, Greek, Romanian, French.
+        check("ещё еще ЕЩЁ мой", &["еще", "еще", "еще", "мой"]);
+        check("DIŞİŞLERİ Dışişleri dişi\u{307}şleri\u{307}", &["dişişleri"; 3]);
+        check("ΑΘΗΝΑ Αθήνα προϊόν ΠΡΟΪΌΝ", &["αθηνα", "αθηνα", "προιον", "προιον"]);
+        check("ştiința știinţa", &["ştiinţa"; 2]);
+        check("œuvre Oeuvre CÆSAR", &["oeuvre", "oeuvre", "caesar"]);
+        // Accents that make other words stay.
+        check("wurde würde año ano", &["wurde", "würde", "año", "ano"]);
+    }
+
+    #[test]
+    fn digits_of_every_script_are_digits() {
+        let check_number = |text: &str, expected: &str| {
+            check(text, &[expected]);
+            assert_eq!(words(text)[0].class(), WordClass::Number, "{text}");
+        };
+        check_number("2024", "2024");
+        check_number("٢٠٢٤", "2024");
+        check_number("۲۰۲۴", "2024");
+        check_number("२०२४", "2024");
+        check_number("๒๕๖๗", "2567");
+        check_number("２０２４", "2024");
+    }
+
+    #[test]
+    fn odd_apostrophes_and_trade_marks() {
+        check("Putin\u{92}s Putin\u{b4}s Putin\u{2bc}s Putin\u{2019}s", &["putin"; 4]);
+        check("п\u{2bc}ять п’ять", &["п", "ять", "п", "ять"]);
+        check("Widget™ Widget℠ Widget®", &["widget"; 3]);
+        check("\u{345}a \u{1f150}b", &["a", "b"]);
     }
 
     #[test]
@@ -697,6 +627,10 @@ mod tests {
         let text = "The U.S.\u{2019}s <b>caf&eacute;</b> 中国";
         let spans: Vec<&str> = words(text).iter().map(|word| &text[word.span()]).collect();
         assert_eq!(spans, ["The", "U.S", "caf&eacute;", "中", "国"]);
+        let text = "<b class='a'>M</b>ore caf&eacute; AT&amp;T";
+        let as_written: Vec<Cow<str>> =
+            words(text).into_iter().map(|word| written(text, word)).collect();
+        assert_eq!(as_written, ["More", "café", "AT", "T"]);
     }
 
     #[test]
@@ -712,8 +646,38 @@ mod tests {
 
     #[test]
     fn hostile_texts_take_linear_time() {
-        for piece in ["<", "<a", "<!--", "<script>", "&", "&amp", "a<", "\u{301}", "a.", "'s"] {
-            let text = piece.repeat((1 << 20) / piece.len());
+        for piece in [
+            "<",
+            "<a",
+            "<!--",
+            "<script>",
+            "&",
+            "&amp",
+            "a<",
+            "\u{301}",
+            "a.",
+            "'s",
+            "&lt;",
+            "&lt;a",
+            "&lt;!--",
+            "&lt;script&gt;",
+            "&amp;",
+            "amp;",
+            "<svg>",
+            "<a =\"\" =\"",
+            "<a ='\">",
+            "<b>",
+            "</b><b>",
+            "<a-",
+            "<a:",
+            "--&amp;",
+            "\u{ac}\n",
+            "\u{fdfa}",
+            "\u{3316}",
+            "ُ",
+            "&#9999999999",
+        ] {
+            let text = piece.repeat((1 << 17) / piece.len());
             check_kernels(&text);
         }
     }
@@ -767,6 +731,9 @@ mod tests {
                 "</p>", "<!--", "-->", "<script>", "</script>", "&amp;", "&#46;", "&#39;", "&",
                 "&shy;", "é", "\u{301}", "中", "ที่", "19", "2024", "word", "\u{200b}", "İ", "ß", "…",
                 "“", "”", "–", "€", "\u{a0}", "a\u{301}”", "”\u{301}", "‘s", "’",
+                "&lt;", "&gt;", "&lt;b&gt;", "&amp;lt;/b&amp;gt;", "<![CDATA[", "</b>", "<a b=\"", "=\"", "<o:p>",
+                "<svg>", "</svg>", "--&gt;", "&quot", "\u{ac}\n", "\u{ad}", "ـ", "\u{64e}", "ё", "ı", "I",
+                "\u{307}", "٢", "\u{2bc}", "\u{92}", "™", "\u{fdfa}",
                 "a-long-run-of-words-and-hyphens", "\u{1112}", "\u{1161}", "ﾞ", "カ", "_", "😀",
             ][..]), 0..40),
         ) {

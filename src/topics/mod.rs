@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use self::table::{HashSet, Table};
-use crate::text::{Document, Word};
+use crate::text::{self, Document, Word};
 
 mod calibrate;
 mod corpus;
@@ -222,7 +222,7 @@ impl TopicModel {
         let mut found = HashMap::new();
         let parts = features::read_part(document, features::BODY_WORDS_MAX);
         for (part, text) in parts.into_iter().zip(texts) {
-            let written = |word: Word| text.get(word.span()).unwrap_or_default();
+            let written = |word: Word| text::written(text, word);
             let mut previous: Option<Word> = None;
             for &word in part {
                 let token = features::token(word);
@@ -230,7 +230,7 @@ impl TopicModel {
                     continue;
                 }
                 if let Some(row) = self.table.find(token) {
-                    found.entry(row).or_insert_with(|| written(word).to_owned());
+                    found.entry(row).or_insert_with(|| written(word).into_owned());
                 }
                 if let Some(previous) = previous
                     && let Some(row) =

@@ -20,7 +20,7 @@ async fn the_server_says_what_it_is() {
     let info = server.admin.clone().get_server_info(GetServerInfoRequest {}).await.unwrap();
     let info = info.into_inner();
     assert_eq!(info.version, env!("CARGO_PKG_VERSION"));
-    assert_eq!(info.fingerprint_scheme, "np-simhash64-v1");
+    assert_eq!(info.fingerprint_scheme, "np-simhash64-v2");
     assert_eq!(info.kernel, newsprint::kernel::Kernel::active().name());
     assert!(info.model_version.starts_with("np-topics-1-"), "{}", info.model_version);
     let topics: Vec<&str> = info.topics.iter().map(|topic| topic.topic.as_str()).collect();

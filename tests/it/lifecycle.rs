@@ -130,9 +130,9 @@ async fn a_folder_that_cannot_be_used_is_refused_with_the_reason() {
 
     let format = data.path().join("newsprint.json");
     let text = std::fs::read_to_string(&format).unwrap();
-    std::fs::write(&format, text.replace("np-simhash64-v1", "np-simhash64-v0")).unwrap();
+    std::fs::write(&format, text.replace("np-simhash64-v2", "np-simhash64-v1")).unwrap();
     let reason = refused(data.path()).await;
-    assert!(reason.contains("np-simhash64-v0"), "{reason}");
+    assert!(reason.contains("np-simhash64-v1"), "{reason}");
 
     let foreign = tempfile::tempdir().unwrap();
     std::fs::write(foreign.path().join("thesis.txt"), "not ours").unwrap();

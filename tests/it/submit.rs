@@ -44,7 +44,7 @@ async fn one_call_tells_topics_and_novelty() {
             assert!((probability - score.probability).abs() < 1e-3, "{score:?}");
         }
         let fingerprint = analysis(response).fingerprint.as_ref().unwrap();
-        assert_eq!(fingerprint.scheme, "np-simhash64-v1");
+        assert_eq!(fingerprint.scheme, "np-simhash64-v2");
         assert!(fingerprint.simhash.is_some());
     }
 }
