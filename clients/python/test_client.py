@@ -285,7 +285,7 @@ def test_a_deadline_ends_a_call_in_its_own_code(articles, collection):
 def test_too_large_is_refused(articles, collection):
     too_long = article_pb2.Article(title="Too long", body="word " * (5 << 20 >> 2))
     error, details = failure(articles.SubmitArticle, submit_request(collection, too_long))
-    assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert details["ErrorInfo"].reason == "MESSAGE_TOO_LARGE"
     assert "RetryInfo" not in details, "trying again would not help"
 
@@ -295,7 +295,7 @@ def test_too_large_is_refused(articles, collection):
         submit_request(collection, too_long),
         compression=grpc.Compression.Gzip,
     )
-    assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
 
     # A message that may pass with a body that may not.
     too_long.body = "word " * (1 << 20 >> 2)

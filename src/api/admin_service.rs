@@ -51,7 +51,7 @@ impl AdminService for AdminApi {
                 url_bytes_max: Limits::URL_BYTES_MAX as i64,
                 source_bytes_max: Limits::SOURCE_BYTES_MAX as i64,
                 attribute_count_max: Limits::ATTRIBUTES_MAX as i64,
-                batch_article_count_max: Limits::BATCH_ARTICLES_MAX as i64,
+                batch_article_count_max: limits.batch_articles_max() as i64,
                 match_count_max: Limits::MATCHES_MAX as i64,
                 page_size_max: Limits::PAGE_SIZE_MAX as i64,
                 in_flight_max: limits.in_flight_max as i64,
