@@ -343,10 +343,13 @@ func TestATokenIsNotSentInTheClear(t *testing.T) {
 func TestWhatPassesIsTriedAgain(t *testing.T) {
 	_, collection := direct(t)
 	client := gateway(t, certificates(t), "a-token")
+	// As large as articles get: by default gRPC sends again only what is smaller.
+	large := article(t, "stone-oven")
+	large.Body = strings.Repeat("oven ", (1<<20)/5)
 	failing := func(fail string) error {
 		ctx := metadata.AppendToOutgoingContext(t.Context(), "x-fail", fail)
 		_, err := client.SubmitArticle(ctx, &newsprintv1.SubmitArticleRequest{
-			Collection: collection, Article: article(t, "stone-oven"),
+			Collection: collection, Article: large,
 		})
 		return err
 	}

@@ -29,8 +29,9 @@ import (
 const DefaultTimeout = 30 * time.Second
 
 const (
-	defaultWindow  = 64
-	answerBytesMax = 64 << 20
+	defaultWindow   = 64
+	answerBytesMax  = 64 << 20
+	requestBytesMax = 8 << 20
 )
 
 //go:embed service_config.json
@@ -89,7 +90,11 @@ func NewClient(target string, opts ...Option) (*Client, error) {
 	dial := []grpc.DialOption{
 		grpc.WithTransportCredentials(chosen.credentials),
 		grpc.WithDefaultServiceConfig(serviceConfig),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(answerBytesMax)),
+		grpc.WithDefaultCallOptions(
+			grpc.MaxCallRecvMsgSize(answerBytesMax),
+			// What is larger would not be sent again.
+			grpc.MaxRetryRPCBufferSize(requestBytesMax),
+		),
 		grpc.WithUnaryInterceptor(unary(chosen.timeout)),
 	}
 	conn, err := grpc.NewClient(target, append(dial, chosen.dial...)...)

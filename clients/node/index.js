@@ -23,6 +23,7 @@ export const DEFAULT_TIMEOUT_MS = 30_000;
 
 const DEFAULT_WINDOW = 64;
 const ANSWER_BYTES_MAX = 64 << 20;
+const REQUEST_BYTES_MAX = 8 << 20;
 const SERVICE_CONFIG = readFileSync(new URL("service_config.json", import.meta.url), "utf8");
 
 export class NewsprintError extends Error {
@@ -74,6 +75,9 @@ export class Client {
     this.#channel = new grpc.Client(address, credentials(tls, token), {
       "grpc.service_config": SERVICE_CONFIG,
       "grpc.max_receive_message_length": ANSWER_BYTES_MAX,
+      // What is larger would not be sent again.
+      "grpc.per_rpc_retry_buffer_size": REQUEST_BYTES_MAX,
+      "grpc.retry_buffer_size": 16 * REQUEST_BYTES_MAX,
       ...channelOptions,
     });
     this.#timeoutMs = timeoutMs;

@@ -15,6 +15,7 @@ DEFAULT_TIMEOUT = 30.0
 DEFAULT_WINDOW = 64
 
 _ANSWER_BYTES_MAX = 64 << 20
+_REQUEST_BYTES_MAX = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ def options(extra: dict[str, Any] | None) -> list[tuple[str, Any]]:
     ours = {
         "grpc.service_config": files("newsprint").joinpath("service_config.json").read_text(),
         "grpc.max_receive_message_length": _ANSWER_BYTES_MAX,
+        # What is larger would not be sent again.
+        "grpc.per_rpc_retry_buffer_size": _REQUEST_BYTES_MAX,
     }
     return list((ours | (extra or {})).items())
 

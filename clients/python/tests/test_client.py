@@ -172,7 +172,10 @@ def test_a_token_is_not_sent_in_the_clear(address):
 
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "RESOURCE_EXHAUSTED"])
 def test_what_passes_is_tried_again(gateway, collection, code):
-    request = SubmitArticleRequest(collection=collection, article=article("stone-oven"))
+    # As large as articles get: by default gRPC sends again only what is smaller.
+    large = article("stone-oven")
+    large.body = "oven " * ((1 << 20) // 5)
+    request = SubmitArticleRequest(collection=collection, article=large)
     with newsprint.Client(gateway.address, tls=gateway.tls(), token=gateway.token) as client:
         submit = client.articles.SubmitArticle
         answer = submit(request, timeout=10, metadata=[("x-fail", f"{code} 2")])
