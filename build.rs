@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
-const FILES: [&str; 2] = ["newsprint/v1/article_service.proto", "newsprint/v1/admin_service.proto"];
+const FILES: [&str; 3] = [
+    "newsprint/v1/article_service.proto",
+    "newsprint/v1/admin_service.proto",
+    "newsprint/v1/error.proto",
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The code generator does not tell Cargo what it depends on.

@@ -46,17 +46,27 @@ step() {
   fi
 }
 
-# Sums what test runners say at their end: cargo, pytest, and lines of our own such as
-# "3 passed, 0 failed", the last of which stands for everything before it.
+# Sums what test runners say at their end: cargo, pytest, node, go test -v, Maven, and lines of our
+# own such as "3 passed, 0 failed", the last of which stands for everything before it.
 count_tests() {
   sed 's/\x1b\[[0-9;]*m//g' "$1" | awk '
     function number_before(word) {
       return match($0, "[0-9]+ " word) ? substr($0, RSTART) + 0 : 0
     }
+    function number_after(word) {
+      return match($0, word "[0-9]+") ? substr($0, RSTART + length(word)) + 0 : 0
+    }
     /^[0-9]+ passed, [0-9]+ failed$/ { passed = $1; failed = $3; next }
     /^test result: / || /^(=+ )?[0-9]+ (passed|failed|error).* in [0-9.]+s/ {
       passed += number_before("passed")
       failed += number_before("failed") + number_before("error")
+    }
+    /^(#|ℹ) pass [0-9]+$/ || /^--- PASS: / { passed += /PASS/ ? 1 : $3 }
+    /^(#|ℹ) fail [0-9]+$/ || /^--- FAIL: / { failed += /FAIL/ ? 1 : $3 }
+    /Tests run: [0-9]+.* -- in / {
+      bad = number_after("Failures: ") + number_after("Errors: ")
+      passed += number_after("Tests run: ") - bad - number_after("Skipped: ")
+      failed += bad
     }
     END { print passed + 0, failed + 0 }'
 }

@@ -52,6 +52,11 @@ impl Limits {
     pub const MATCHES_MAX: usize = 100;
     pub const SIMILAR_MAX: usize = 1000;
     pub const PAGE_SIZE_MAX: usize = 1000;
+
+    /// A batch is taken on as a whole, so a larger one could never be.
+    pub fn batch_articles_max(&self) -> usize {
+        Self::BATCH_ARTICLES_MAX.min(self.in_flight_max)
+    }
 }
 
 impl Default for Limits {

@@ -77,6 +77,9 @@ test_reflection() {
   check "describe shows a message with its comments" \
     'string article_id = 1;' 'idempotency key' 'map<string, string> attributes = 8;' \
     -- rpc "$address" describe newsprint.v1.Article
+  check "describe shows the reasons of errors, and what to do" \
+    '// RESOURCE_EXHAUSTED\. The server has as much in work .* ERROR_REASON_OVERLOADED = 12;' \
+    -- rpc "$address" describe newsprint.v1.ErrorReason
   check "describe makes a template of a message" \
     '"article": \{ "articleId": ""' -- rpc -msg-template "$address" describe newsprint.v1.SubmitArticleRequest
   # grpcurl itself takes v1alpha only where there is no v1, so that is asked for by hand.

@@ -15,7 +15,6 @@ use super::error::{Violations, deadline_exceeded, framework_status, unavailable}
 use super::pb::article_service_server::ArticleService;
 use super::{Deadline, EngineSlot, pb};
 use crate::article::CollectionName;
-use crate::config::Limits;
 use crate::engine::Submitting;
 
 /// Articles of one stream that may be in work at the same time.
@@ -55,11 +54,12 @@ impl ArticleService for ArticleApi {
     ) -> Result<Response<pb::BatchSubmitArticlesResponse>, Status> {
         let pb::BatchSubmitArticlesRequest { collection, articles, options } = request.into_inner();
         let collection = convert::collection_name(collection)?;
-        if articles.is_empty() || articles.len() > Limits::BATCH_ARTICLES_MAX {
-            let description = format!("must hold 1 to {} articles", Limits::BATCH_ARTICLES_MAX);
+        let engine = self.engine.ready()?;
+        let articles_max = engine.limits().batch_articles_max();
+        if articles.is_empty() || articles.len() > articles_max {
+            let description = format!("must hold 1 to {articles_max} articles");
             return Err(Violations::one("articles", description).into());
         }
-        let engine = self.engine.ready()?;
         let permits = engine.admit(articles.len())?;
         let mut begun = Vec::with_capacity(articles.len());
         for (number, (article, permit)) in articles.into_iter().zip(permits).enumerate() {
@@ -127,10 +127,10 @@ impl ArticleService for ArticleApi {
         request: Request<pb::ListArticlesRequest>,
     ) -> Result<Response<pb::ListArticlesResponse>, Status> {
         let query = ListQuery::try_from(request.into_inner())?;
-        let ListQuery { collection, filter, token, page_size } = query;
+        let ListQuery { collection, filter, token, page_size, view } = query;
         let page = self.engine.ready()?.list(&collection, &filter, &token, page_size).await?;
         Ok(Response::new(pb::ListArticlesResponse {
-            articles: page.articles.into_iter().map(Into::into).collect(),
+            articles: page.articles.into_iter().map(|stored| view.of(stored)).collect(),
             next_page_token: page_token(page.next),
         }))
     }
@@ -149,12 +149,12 @@ impl ArticleService for ArticleApi {
         &self,
         request: Request<pb::GetStoryRequest>,
     ) -> Result<Response<pb::GetStoryResponse>, Status> {
-        let StoryQuery { collection, story, token, page_size } =
+        let StoryQuery { collection, story, token, page_size, view } =
             StoryQuery::try_from(request.into_inner())?;
         let story = self.engine.ready()?.story(&collection, story, &token, page_size).await?;
         Ok(Response::new(pb::GetStoryResponse {
-            canonical: Some(story.canonical.into()),
-            members: story.members.articles.into_iter().map(Into::into).collect(),
+            canonical: Some(view.of(story.canonical)),
+            members: story.members.articles.into_iter().map(|stored| view.of(stored)).collect(),
             next_page_token: page_token(story.members.next),
         }))
     }

@@ -23,7 +23,9 @@ const MATCHES_DEFAULT: usize = 10;
 const SIMILAR_DEFAULT: usize = 100;
 const PAGE_SIZE_DEFAULT: usize = 100;
 const CANDIDATE_HAMMING_DISTANCE_MAX: i32 = 16;
-const RETENTION_SECONDS_MIN: i64 = 60;
+
+/// A minute, and the 10,000 years or so that google.protobuf.Duration allows.
+const RETENTION_SECONDS: std::ops::RangeInclusive<i64> = 60..=315_576_000_000;
 
 /// The years 1 to 9999, as google.protobuf.Timestamp demands.
 const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
@@ -178,12 +180,42 @@ pub fn collection_name(collection: String) -> Result<CollectionName, Violations>
         .map_err(|description| Violations::one("collection", description))
 }
 
+/// How much of a remembered article an answer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// Everything but the body.
+    Basic,
+    Full,
+}
+
+impl View {
+    pub fn of(self, mut stored: StoredArticle) -> pb::StoredArticle {
+        if self == View::Basic {
+            stored.article.body.clear();
+        }
+        stored.into()
+    }
+}
+
+impl TryFrom<i32> for View {
+    type Error = &'static str;
+
+    fn try_from(view: i32) -> Result<Self, &'static str> {
+        match pb::ArticleView::try_from(view) {
+            Ok(pb::ArticleView::Basic) => Ok(View::Basic),
+            Ok(pb::ArticleView::Unspecified | pb::ArticleView::Full) => Ok(View::Full),
+            Err(_) => Err("must be an ArticleView that the server knows"),
+        }
+    }
+}
+
 /// What a list request asks for.
 pub struct ListQuery {
     pub collection: CollectionName,
     pub filter: ListFilter,
     pub token: PageToken,
     pub page_size: usize,
+    pub view: View,
 }
 
 impl TryFrom<pb::ListArticlesRequest> for ListQuery {
@@ -199,8 +231,9 @@ impl TryFrom<pb::ListArticlesRequest> for ListQuery {
         let mut time = |field: &str, time: Option<prost_types::Timestamp>| {
             time.and_then(|time| violations.note(field, timestamp_from(time)))
         };
-        let submitted_from = time("submitted_after", request.submitted_after);
+        let submitted_from = time("submitted_from", request.submitted_from);
         let submitted_before = time("submitted_before", request.submitted_before);
+        let view = violations.note("view", View::try_from(request.view));
         let topic = (!request.topic.is_empty()).then_some(request.topic);
         let filter = ListFilter { topic, story, submitted_from, submitted_before };
         violations.check()?;
@@ -209,6 +242,7 @@ impl TryFrom<pb::ListArticlesRequest> for ListQuery {
             filter,
             token: PageToken(request.page_token),
             page_size: page_size.unwrap_or(PAGE_SIZE_DEFAULT),
+            view: view.unwrap_or(View::Full),
         })
     }
 }
@@ -219,6 +253,7 @@ pub struct StoryQuery {
     pub story: StoryId,
     pub token: PageToken,
     pub page_size: usize,
+    pub view: View,
 }
 
 impl TryFrom<pb::GetStoryRequest> for StoryQuery {
@@ -229,12 +264,14 @@ impl TryFrom<pb::GetStoryRequest> for StoryQuery {
         let collection = violations.note("collection", CollectionName::new(request.collection));
         let story = violations.note("story_id", story_id(&request.story_id));
         let page_size = violations.note("page_size", page_size(request.page_size));
-        let (Some(collection), Some(story), Some(page_size)) = (collection, story, page_size)
+        let view = violations.note("view", View::try_from(request.view));
+        let (Some(collection), Some(story), Some(page_size), Some(view)) =
+            (collection, story, page_size, view)
         else {
             return Err(violations);
         };
         let token = PageToken(request.page_token);
-        Ok(StoryQuery { collection, story, token, page_size })
+        Ok(StoryQuery { collection, story, token, page_size, view })
     }
 }
 
@@ -472,10 +509,15 @@ pub fn settings_from(
 }
 
 fn retention_from(retention: prost_types::Duration) -> Result<Duration, &'static str> {
-    if retention.seconds < RETENTION_SECONDS_MIN {
-        return Err("must be at least 1 minute");
+    if !RETENTION_SECONDS.contains(&retention.seconds) {
+        return Err("must be at least 1 minute and at most 315576000000 seconds");
     }
-    Ok(Duration::from_secs(retention.seconds.unsigned_abs()))
+    match u32::try_from(retention.nanos) {
+        Ok(nanos) if nanos < 1_000_000_000 => {
+            Ok(Duration::new(retention.seconds.unsigned_abs(), nanos))
+        }
+        _ => Err("must be a valid duration"),
+    }
 }
 
 impl From<CollectionInfo> for pb::Collection {
@@ -486,7 +528,7 @@ impl From<CollectionInfo> for pb::Collection {
             settings: Some(pb::CollectionSettings {
                 retention: settings.retention.map(|retention| prost_types::Duration {
                     seconds: retention.as_secs() as i64,
-                    nanos: 0,
+                    nanos: retention.subsec_nanos() as i32,
                 }),
                 keep_bodies: Some(settings.keep_bodies),
                 candidate_hamming_distance: Some(settings.candidate_hamming_distance as i32),
@@ -515,4 +557,286 @@ pub fn collections_page(
         .flatten();
     violations.check()?;
     Ok((after, page_size.unwrap_or(PAGE_SIZE_DEFAULT)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Status;
+    use tonic_types::StatusExt;
+
+    use super::*;
+
+    /// Which fields are said to be at fault.
+    fn fields<T>(checked: Result<T, Violations>) -> Vec<String> {
+        let Err(violations) = checked else { return Vec::new() };
+        let status = Status::from(violations);
+        let details = status.get_error_details();
+        let violations = &details.bad_request().unwrap().field_violations;
+        violations.iter().map(|violation| violation.field.clone()).collect()
+    }
+
+    fn article() -> pb::Article {
+        pb::Article { title: "Ferries stay in port".into(), ..pb::Article::default() }
+    }
+
+    fn submit(article: pb::Article) -> Result<Submission, Violations> {
+        submission(String::new(), Some(article), None, Limits::default())
+    }
+
+    #[test]
+    fn what_is_left_out_has_its_default() {
+        let submission = submit(article()).unwrap();
+        assert_eq!(submission.collection, CollectionName::default());
+        assert_eq!(submission.collection.as_str(), "default");
+        assert_eq!(submission.article_id, None);
+        assert_eq!((submission.explain, submission.matches_max), (false, 10));
+        assert_eq!(submission.article.publish_time, None);
+
+        let list = ListQuery::try_from(pb::ListArticlesRequest::default()).unwrap();
+        let first = PageToken::default();
+        assert_eq!((list.token, list.page_size, list.view), (first, 100, View::Full));
+        let ListFilter { topic, story, submitted_from, submitted_before } = list.filter;
+        assert_eq!((topic, story, submitted_from, submitted_before), (None, None, None, None));
+
+        let settings = settings_from(Some(pb::CollectionSettings::default())).unwrap();
+        assert_eq!(settings, CollectionSettings::default());
+    }
+
+    #[test]
+    fn lengths_are_limited_inclusively_and_in_bytes() {
+        let limits = Limits::default();
+        let check = |field: &str, len: usize, with: fn(String) -> pb::Article| {
+            // "é" has two bytes.
+            let (fits, over) =
+                ("é".repeat(len / 2) + &"x".repeat(len % 2), "é".repeat(len / 2 + 1));
+            assert_eq!(fields(submit(with(fits))), [""; 0], "{field} of {len}");
+            assert_eq!(fields(submit(with(over))), [format!("article.{field}")], "{field}");
+        };
+        check("article_id", 256, |article_id| pb::Article { article_id, ..article() });
+        check("title", limits.title_bytes_max, |title| pb::Article { title, ..article() });
+        check("body", limits.body_bytes_max, |body| pb::Article { body, ..article() });
+        check("url", 2048, |url| pb::Article { url, ..article() });
+        check("source", 256, |source| pb::Article { source, ..article() });
+        check("attributes[\"desk\"]", 4096, |value| pb::Article {
+            attributes: [("desk".into(), value)].into(),
+            ..article()
+        });
+        check("attributes", 128, |key| pb::Article {
+            attributes: [(key, String::new())].into(),
+            ..article()
+        });
+        let attributes = |count: usize| pb::Article {
+            attributes: (0..count).map(|n| (n.to_string(), String::new())).collect(),
+            ..article()
+        };
+        assert!(submit(attributes(64)).is_ok());
+        assert_eq!(fields(submit(attributes(65))), ["article.attributes"]);
+    }
+
+    #[test]
+    fn an_articles_fields_are_kept_as_they_are() {
+        let sent = pb::Article {
+            article_id: " spaced ".into(),
+            title: "<b>Ferries</b> &amp; tides\r\n".into(),
+            body: "\u{feff}Caf\u{65}\u{301}".into(),
+            url: "not an address".into(),
+            source: "Harbour Gazette".into(),
+            publish_time: Some(prost_types::Timestamp { seconds: -1, nanos: 999_999_999 }),
+            language: "pt-BR".into(),
+            attributes: [("desk".to_owned(), "port".to_owned())].into(),
+        };
+        let submission = submit(sent.clone()).unwrap();
+        let stored = StoredArticle {
+            article_id: submission.article_id.unwrap(),
+            article: submission.article,
+            revision: 3,
+            submit_time: Timestamp { seconds: 7, nanos: 5 },
+            analysis: analysis(),
+        };
+        let full = View::Full.of(stored.clone());
+        assert_eq!(full.article.as_ref(), Some(&sent));
+        assert_eq!(full.revision, 3);
+        assert_eq!(full.submit_time, Some(prost_types::Timestamp { seconds: 7, nanos: 5 }));
+        let basic = View::Basic.of(stored);
+        let without_body = pb::Article { body: String::new(), ..sent };
+        assert_eq!(basic, pb::StoredArticle { article: Some(without_body), ..full });
+    }
+
+    #[test]
+    fn language_tags_are_of_the_form_of_bcp_47() {
+        for tag in ["", "en", "pt-BR", "zh-Hant-TW", "sl-rozaj-biske-1994", "x-private"] {
+            assert!(is_language_tag(tag), "{tag:?}");
+        }
+        for tag in ["-", "en-", "-en", "e n", "en_US", "1en", "abcdefghi", "en--US", "日本"] {
+            assert!(!is_language_tag(tag), "{tag:?}");
+        }
+    }
+
+    #[test]
+    fn counts_and_pages_have_bounds() {
+        assert_eq!(count(0, 10, 100), Ok(10));
+        assert_eq!(count(100, 10, 100), Ok(100));
+        assert!(count(101, 10, 100).is_err() && count(-1, 10, 100).is_err());
+        assert_eq!((page_size(0), page_size(1)), (Ok(100), Ok(1)));
+        assert_eq!((page_size(1000), page_size(i32::MAX)), (Ok(1000), Ok(1000)));
+        assert!(page_size(-1).is_err());
+        assert_eq!((radius(0), radius(64)), (Ok(0), Ok(64)));
+        assert!(radius(65).is_err() && radius(-1).is_err());
+    }
+
+    #[test]
+    fn times_are_of_the_years_1_to_9999() {
+        let check = |seconds, nanos, is_valid| {
+            let time = timestamp_from(prost_types::Timestamp { seconds, nanos });
+            assert_eq!(time.is_ok(), is_valid, "{seconds} {nanos}");
+            if let Ok(time) = time {
+                assert_eq!(timestamp_to(time), prost_types::Timestamp { seconds, nanos });
+            }
+        };
+        check(0, 0, true);
+        check(-62_135_596_800, 0, true);
+        check(-62_135_596_801, 999_999_999, false);
+        check(253_402_300_799, 999_999_999, true);
+        check(253_402_300_800, 0, false);
+        check(0, -1, false);
+        check(0, 1_000_000_000, false);
+        check(i64::MAX, 0, false);
+        check(i64::MIN, 0, false);
+    }
+
+    #[test]
+    fn a_search_asks_for_an_article_or_for_any_fingerprint() {
+        use pb::find_similar_request::Query;
+        let search = |query| {
+            SimilarRequest::try_from(pb::FindSimilarRequest { query, ..Default::default() })
+        };
+        for simhash in [0, 1, 1 << 53 | 1, u64::MAX] {
+            let found = search(Some(Query::Simhash(simhash))).unwrap();
+            assert!(matches!(found.query, SimilarQuery::Fingerprint(same) if same.0 == simhash));
+            assert_eq!((found.radius, found.max), (0, 100));
+        }
+        let found = search(Some(Query::ArticleId("tide-7".into()))).unwrap();
+        assert!(matches!(found.query, SimilarQuery::Article(id) if id.to_string() == "tide-7"));
+        assert_eq!(fields(search(Some(Query::ArticleId(String::new())))), ["article_id"]);
+        assert_eq!(fields(search(None)), ["query"]);
+    }
+
+    #[test]
+    fn views_are_those_of_the_contract() {
+        assert_eq!(View::try_from(0), Ok(View::Full));
+        assert_eq!(View::try_from(1), Ok(View::Basic));
+        assert_eq!(View::try_from(2), Ok(View::Full));
+        assert!(View::try_from(3).is_err() && View::try_from(-1).is_err());
+    }
+
+    #[test]
+    fn a_collections_settings_have_bounds() {
+        let check = |settings: pb::CollectionSettings, expected: &[&str]| {
+            let expected: Vec<String> =
+                expected.iter().map(|field| format!("settings.{field}")).collect();
+            assert_eq!(fields(settings_from(Some(settings))), expected, "{settings:?}");
+        };
+        let default = pb::CollectionSettings::default();
+        let retention = |seconds, nanos| pb::CollectionSettings {
+            retention: Some(prost_types::Duration { seconds, nanos }),
+            ..default
+        };
+        check(retention(60, 0), &[]);
+        check(retention(59, 999_999_999), &["retention"]);
+        check(retention(-60, 0), &["retention"]);
+        check(retention(60, -1), &["retention"]);
+        check(retention(60, 1_000_000_000), &["retention"]);
+        check(retention(315_576_000_000, 999_999_999), &[]);
+        check(retention(i64::MAX, 0), &["retention"]);
+        let distance = |distance| pb::CollectionSettings {
+            candidate_hamming_distance: Some(distance),
+            ..default
+        };
+        check(distance(0), &[]);
+        check(distance(16), &[]);
+        check(distance(17), &["candidate_hamming_distance"]);
+        check(distance(-1), &["candidate_hamming_distance"]);
+        for threshold in [0.0, 1.0, -0.5, f64::NAN, f64::INFINITY] {
+            let (near, partial) = (Some(threshold), Some(threshold));
+            let settings = pb::CollectionSettings {
+                near_threshold: near,
+                partial_threshold: partial,
+                ..default
+            };
+            check(settings, &["near_threshold", "partial_threshold"]);
+        }
+        assert_eq!(fields(settings_from(None)), ["settings"]);
+    }
+
+    #[test]
+    fn settings_come_back_as_they_were_set() {
+        let set = pb::CollectionSettings {
+            retention: Some(prost_types::Duration { seconds: 86_400, nanos: 500_000_000 }),
+            keep_bodies: Some(false),
+            candidate_hamming_distance: Some(0),
+            near_threshold: Some(0.5),
+            partial_threshold: None,
+        };
+        let info = CollectionInfo {
+            name: CollectionName::default(),
+            settings: settings_from(Some(set)).unwrap(),
+            article_count: 0,
+            story_count: 0,
+            create_time: Timestamp { seconds: 0, nanos: 0 },
+        };
+        assert_eq!(pb::Collection::from(info).settings, Some(set));
+    }
+
+    fn analysis() -> Analysis {
+        let found = Match {
+            article_id: ArticleId::new("tide-1").unwrap(),
+            kind: None,
+            hamming_distance: None,
+            similarity: 0.1,
+            containment: 1.0,
+            same_source: true,
+            title: "Ferries".into(),
+            url: String::new(),
+            source: String::new(),
+            submit_time: Timestamp { seconds: 1, nanos: 2 },
+            overlaps: vec![Overlap { a: 1..2, b: 3..4 }],
+        };
+        Analysis {
+            classification: Classification {
+                topics: Vec::new(),
+                reliability: Reliability::InsufficientText,
+                language: "en".into(),
+                model_version: "np-topics-1-0".into(),
+            },
+            duplicates: DuplicateReport {
+                verdict: Verdict::InsufficientText,
+                story: None,
+                matches: vec![
+                    found.clone(),
+                    Match { kind: Some(MatchKind::Exact), hamming_distance: Some(0), ..found },
+                ],
+                truncated: false,
+            },
+            fingerprint: Some(Fingerprint(0)),
+        }
+    }
+
+    /// Zero is a value like others, and not set is not zero.
+    #[test]
+    fn what_is_not_known_is_not_set() {
+        let told = pb::Analysis::from(analysis());
+        assert_eq!(told.fingerprint.as_ref().unwrap().simhash, Some(0));
+        assert_eq!(told.fingerprint.unwrap().scheme, simhash::SCHEME);
+        let unknown = pb::Analysis::from(Analysis { fingerprint: None, ..analysis() });
+        assert_eq!(unknown.fingerprint.unwrap().simhash, None);
+
+        let report = told.duplicates.unwrap();
+        assert_eq!((report.story_id.as_str(), report.canonical_article_id.as_str()), ("", ""));
+        let [first, second] = &report.matches[..] else { panic!("{report:?}") };
+        assert_eq!((first.kind(), first.hamming_distance), (pb::MatchKind::Unspecified, None));
+        assert_eq!((second.kind(), second.hamming_distance), (pb::MatchKind::Exact, Some(0)));
+        assert_eq!(first.similarity, 0.1, "not the 0.10000000149 that an f32 becomes");
+        let overlap = pb::Overlap { start: 1, end: 2, matched_start: 3, matched_end: 4 };
+        assert_eq!(first.overlaps, [overlap]);
+    }
 }

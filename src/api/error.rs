@@ -1,4 +1,5 @@
-//! The error contract: one table from what can go wrong to a canonical code with details.
+//! The error contract: one table from what can go wrong to a canonical code and a reason, and one
+//! from reasons to when to try again. `proto/newsprint/v1/error.proto` tells clients the same.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,20 +7,15 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
+use super::pb::ErrorReason;
 use crate::engine::EngineError;
 use crate::store::StoreError;
 
 /// The `domain` of every ErrorInfo.
 pub const DOMAIN: &str = "newsprint";
 
-/// When an overloaded server can be asked again.
-const RETRY_AFTER: Duration = Duration::from_millis(100);
-
-/// The same for a store that failed, and opens again by itself as soon as it can.
-const RETRY_AFTER_FAILURE: Duration = Duration::from_secs(1);
-
-/// The same for a full disk: somebody has to make room.
-const RETRY_AFTER_FULL_DISK: Duration = Duration::from_secs(10);
+/// What the names of reasons begin with in the contract, but not in an ErrorInfo.
+const REASON_PREFIX: &str = "ERROR_REASON_";
 
 /// Fields of a request that are out of range, all of them.
 #[derive(Debug, Default)]
@@ -51,7 +47,7 @@ impl From<Violations> for Status {
         let list =
             |violation: &FieldViolation| format!("{} {}", violation.field, violation.description);
         let message = violations.0.iter().map(list).collect::<Vec<_>>().join("; ");
-        let mut details = error_info("INVALID_FIELDS");
+        let mut details = error_info(ErrorReason::InvalidFields);
         details.set_bad_request(violations.0);
         Status::with_error_details(Code::InvalidArgument, message, details)
     }
@@ -60,57 +56,41 @@ impl From<Violations> for Status {
 impl From<EngineError> for Status {
     fn from(error: EngineError) -> Self {
         use EngineError as E;
+        use ErrorReason as R;
         use StoreError as S;
         let (code, reason) = match &error {
-            E::Overloaded => (Code::ResourceExhausted, "OVERLOADED"),
-            E::NoModelFile => (Code::FailedPrecondition, "NO_MODEL_FILE"),
-            E::ModelRefused { .. } => (Code::FailedPrecondition, "MODEL_REFUSED"),
-            E::Panicked => (Code::Internal, "INTERNAL"),
-            E::Store(S::NoArticle(_)) => (Code::NotFound, "ARTICLE_NOT_FOUND"),
-            E::Store(S::NoStory(_)) => (Code::NotFound, "STORY_NOT_FOUND"),
-            E::Store(S::NoCollection(_)) => (Code::NotFound, "COLLECTION_NOT_FOUND"),
-            E::Store(S::NoFingerprint(_)) => (Code::FailedPrecondition, "NO_FINGERPRINT"),
-            E::Store(S::Unusable { .. }) => (Code::FailedPrecondition, "STORE_UNUSABLE"),
-            E::Store(S::BackupExists(_)) => (Code::AlreadyExists, "BACKUP_EXISTS"),
-            E::Store(S::DiskFull { .. }) => (Code::Unavailable, "DISK_FULL"),
-            E::Store(S::Damaged(_)) => (Code::DataLoss, "DATA_DAMAGED"),
+            E::Overloaded => (Code::ResourceExhausted, R::Overloaded),
+            E::NoModelFile => (Code::FailedPrecondition, R::NoModelFile),
+            E::ModelRefused { .. } => (Code::FailedPrecondition, R::ModelRefused),
+            E::Panicked => (Code::Internal, R::Internal),
+            E::Store(S::NoArticle(_)) => (Code::NotFound, R::ArticleNotFound),
+            E::Store(S::NoStory(_)) => (Code::NotFound, R::StoryNotFound),
+            E::Store(S::NoCollection(_)) => (Code::NotFound, R::CollectionNotFound),
+            E::Store(S::NoFingerprint(_)) => (Code::FailedPrecondition, R::NoFingerprint),
+            E::Store(S::Unusable { .. }) => (Code::FailedPrecondition, R::StoreUnusable),
+            E::Store(S::BackupExists(_)) => (Code::AlreadyExists, R::BackupExists),
+            E::Store(S::DiskFull { .. }) => (Code::Unavailable, R::DiskFull),
+            E::Store(S::Damaged(_)) => (Code::DataLoss, R::DataDamaged),
             E::Store(S::BadPageToken) => {
                 return Violations::one("page_token", error.to_string()).into();
             }
-            E::Store(S::TooManyCollections(_)) => (Code::ResourceExhausted, "TOO_MANY_COLLECTIONS"),
-            E::NoBackups => (Code::Unimplemented, "NO_BACKUPS"),
-            E::Store(S::Io { .. }) => (Code::Unavailable, "STORE_UNREACHABLE"),
-            E::Store(S::Closed(_)) => (Code::Unavailable, "STORE_CLOSED"),
+            E::Store(S::TooManyCollections(_)) => (Code::ResourceExhausted, R::TooManyCollections),
+            E::NoBackups => (Code::FailedPrecondition, R::NoBackups),
+            E::Store(S::Io { .. }) => (Code::Unavailable, R::StoreUnreachable),
+            E::Store(S::Closed(_)) => (Code::Unavailable, R::StoreClosed),
         };
-        let mut details = error_info(reason);
-        if let Some(after) = retry_after(&error) {
-            details.set_retry_info(Some(after));
-        }
-        Status::with_error_details(code, error.to_string(), details)
-    }
-}
-
-/// When to try again what may succeed then.
-fn retry_after(error: &EngineError) -> Option<Duration> {
-    match error {
-        EngineError::Overloaded => Some(RETRY_AFTER),
-        EngineError::Store(StoreError::Io { .. }) => Some(RETRY_AFTER_FAILURE),
-        EngineError::Store(StoreError::Closed(_)) => Some(RETRY_AFTER_FAILURE),
-        EngineError::Store(StoreError::DiskFull { .. }) => Some(RETRY_AFTER_FULL_DISK),
-        _ => None,
+        refusal(code, reason, error.to_string())
     }
 }
 
 /// The answer while the server starts or drains.
 pub fn unavailable(message: &str) -> Status {
-    let mut details = error_info("NOT_SERVING");
-    details.set_retry_info(Some(Duration::from_secs(1)));
-    Status::with_error_details(Code::Unavailable, message, details)
+    refusal(Code::Unavailable, ErrorReason::NotServing, message)
 }
 
 pub fn deadline_exceeded() -> Status {
-    let details = error_info("DEADLINE_EXCEEDED");
-    Status::with_error_details(Code::DeadlineExceeded, "the client's deadline passed", details)
+    let message = "the client's deadline passed";
+    refusal(Code::DeadlineExceeded, ErrorReason::DeadlineExceeded, message)
 }
 
 /// Gives a status that the framework made the code and details that our contract asks for. It is
@@ -121,20 +101,22 @@ pub fn framework_status(status: Status) -> Status {
     }
     let message = status.message();
     let is_size = message.contains("message length too large") || message.contains("size limit");
-    let (code, reason) = match status.code() {
+    match status.code() {
         Code::OutOfRange | Code::ResourceExhausted if is_size => {
-            (Code::ResourceExhausted, "MESSAGE_TOO_LARGE")
+            refusal(Code::InvalidArgument, ErrorReason::MessageTooLarge, message)
         }
-        Code::Internal if is_malformed(message) => (Code::InvalidArgument, "MALFORMED_MESSAGE"),
+        Code::Internal if is_malformed(message) => {
+            refusal(Code::InvalidArgument, ErrorReason::MalformedMessage, message)
+        }
         Code::Unimplemented if message.is_empty() => {
-            let details = error_info("UNKNOWN_METHOD");
             let message = "the server knows no such method";
-            return Status::with_error_details(Code::Unimplemented, message, details);
+            refusal(Code::Unimplemented, ErrorReason::UnknownMethod, message)
         }
-        Code::Unimplemented => (Code::Unimplemented, "UNSUPPORTED_ENCODING"),
-        _ => return status,
-    };
-    Status::with_error_details(code, message, error_info(reason))
+        Code::Unimplemented => {
+            refusal(Code::Unimplemented, ErrorReason::UnsupportedEncoding, message)
+        }
+        _ => status,
+    }
 }
 
 /// What tonic says of requests that it cannot make a message of. All of it is the sender's doing,
@@ -151,6 +133,131 @@ fn is_malformed(message: &str) -> bool {
     .any(|start| message.starts_with(start))
 }
 
-fn error_info(reason: &str) -> ErrorDetails {
-    ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new())
+fn refusal(code: Code, reason: ErrorReason, message: impl Into<String>) -> Status {
+    let mut details = error_info(reason);
+    if let Some(delay) = retry_after(reason) {
+        details.set_retry_info(Some(delay));
+    }
+    Status::with_error_details(code, message, details)
+}
+
+fn error_info(reason: ErrorReason) -> ErrorDetails {
+    let name = reason.as_str_name();
+    let name = name.strip_prefix(REASON_PREFIX).unwrap_or(name);
+    ErrorDetails::with_error_info(name, DOMAIN, HashMap::new())
+}
+
+/// When the same call may succeed; None if it will not.
+fn retry_after(reason: ErrorReason) -> Option<Duration> {
+    use ErrorReason as R;
+    match reason {
+        R::Overloaded => Some(Duration::from_millis(100)),
+        R::NotServing | R::StoreUnreachable => Some(Duration::from_secs(1)),
+        // It opens again by itself, as soon as its folder can be written to.
+        R::StoreClosed => Some(Duration::from_secs(5)),
+        // Somebody has to make room first.
+        R::DiskFull => Some(Duration::from_secs(60)),
+        R::Unspecified
+        | R::InvalidFields
+        | R::MalformedMessage
+        | R::MessageTooLarge
+        | R::ArticleNotFound
+        | R::StoryNotFound
+        | R::CollectionNotFound
+        | R::BackupExists
+        | R::NoBackups
+        | R::TooManyCollections
+        | R::NoFingerprint
+        | R::NoModelFile
+        | R::ModelRefused
+        | R::StoreUnusable
+        | R::DeadlineExceeded
+        | R::UnknownMethod
+        | R::UnsupportedEncoding
+        | R::DataDamaged
+        | R::Internal => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::pb::Status as RpcStatus;
+
+    use super::*;
+    use crate::analysis::StoryId;
+    use crate::article::{ArticleId, CollectionName};
+
+    fn refusals() -> Vec<Status> {
+        let id = ArticleId::new("tide-7").unwrap();
+        let text = || "what happened".to_owned();
+        let engine = [
+            EngineError::Overloaded,
+            EngineError::NoModelFile,
+            EngineError::ModelRefused { path: "topics.bin".into(), reason: text() },
+            EngineError::NoBackups,
+            EngineError::Panicked,
+        ];
+        let store = [
+            StoreError::NoArticle(id.clone()),
+            StoreError::NoStory(StoryId(uuid::Uuid::nil())),
+            StoreError::NoCollection(CollectionName::default()),
+            StoreError::NoFingerprint(id),
+            StoreError::BackupExists("backups/daily".into()),
+            StoreError::Unusable { path: "data".into(), reason: text() },
+            StoreError::Damaged(text()),
+            StoreError::io("it")(std::io::ErrorKind::Other.into()),
+            StoreError::TooManyCollections(3),
+            StoreError::DiskFull { available_mib: 1, reserve_mib: 256 },
+            StoreError::Closed("it".into()),
+        ];
+        let framework = [
+            Status::out_of_range("Error, decoded message length too large: found 5 bytes"),
+            Status::resource_exhausted("size limit"),
+            Status::internal("failed to decode Protobuf message: invalid wire type"),
+            Status::unimplemented(""),
+            Status::unimplemented("Content is compressed with `snappy` which isn't supported"),
+        ];
+        (engine.into_iter().map(Status::from))
+            .chain(store.into_iter().map(|error| EngineError::Store(error).into()))
+            .chain(framework.into_iter().map(framework_status))
+            .chain([unavailable("the server is starting"), deadline_exceeded()])
+            .chain([Violations::one("title", "is too long").into()])
+            .collect()
+    }
+
+    #[test]
+    fn every_refusal_has_a_reason_of_the_contract() {
+        let mut told = std::collections::BTreeSet::new();
+        for status in refusals() {
+            let details = status.get_error_details();
+            let info = details.error_info().expect("an ErrorInfo");
+            assert_eq!(info.domain, DOMAIN);
+            let name = format!("{REASON_PREFIX}{}", info.reason);
+            let reason = ErrorReason::from_str_name(&name).expect(&name);
+            assert_ne!(reason, ErrorReason::Unspecified);
+            told.insert(reason as i32);
+        }
+        let of_contract = (1..).take_while(|&number| ErrorReason::try_from(number).is_ok());
+        assert_eq!(told.into_iter().collect::<Vec<_>>(), of_contract.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_passes_and_what_is_final_share_no_code() {
+        for status in refusals() {
+            let is_passing = matches!(status.code(), Code::ResourceExhausted | Code::Unavailable);
+            let retry = status.get_error_details().retry_info().cloned();
+            assert_eq!(retry.is_some(), is_passing, "{status:?}");
+        }
+    }
+
+    /// The details are a whole google.rpc.Status, or clients in other languages cannot read them.
+    #[test]
+    fn details_repeat_code_and_message() {
+        use prost::Message;
+        for status in refusals() {
+            let details = RpcStatus::decode(status.details()).unwrap();
+            assert_eq!(details.code, status.code() as i32);
+            assert_eq!(details.message, status.message());
+        }
+    }
 }

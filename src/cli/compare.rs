@@ -82,7 +82,7 @@ fn write_sides(out: &mut impl Write, sides: [&Side; 2]) -> io::Result<()> {
         write!(out, "{DIM}{letter}{DIM:#}  ")?;
         output::write_title(out, &side.article, &side.name)?;
         let fingerprint = match side.fingerprint {
-            Some(fingerprint) => format!("fingerprint {fingerprint:016x}"),
+            Some(fingerprint) => format!("fingerprint {fingerprint}"),
             None => "too short for a fingerprint".to_owned(),
         };
         let words = side.document.word_count();
@@ -176,7 +176,7 @@ struct SideReport<'a> {
     file: &'a str,
     title: &'a str,
     words: usize,
-    /// As hexadecimal digits: JSON's numbers cannot hold all of it.
+    /// As the contract's JSON has it: in decimal digits, for JSON's numbers cannot hold all of it.
     simhash: Option<String>,
 }
 
@@ -195,7 +195,7 @@ impl<'a> Report<'a> {
             file: &side.name,
             title: &side.article.title,
             words: side.document.word_count(),
-            simhash: side.fingerprint.map(|fingerprint| format!("{fingerprint:016x}")),
+            simhash: side.fingerprint.map(|fingerprint| fingerprint.to_string()),
         };
         let overlap = |passage: &Overlap| OverlapReport {
             a_start: passage.a.start,

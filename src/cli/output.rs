@@ -148,7 +148,7 @@ pub fn write_analysis(out: &mut impl Write, analysis: &pb::Analysis, body: &str)
     if let Some(fingerprint) = &analysis.fingerprint {
         write_label(out, "fingerprint")?;
         match fingerprint.simhash {
-            Some(simhash) => writeln!(out, "{simhash:016x}  {DIM}{}{DIM:#}", fingerprint.scheme)?,
+            Some(simhash) => writeln!(out, "{simhash}  {DIM}{}{DIM:#}", fingerprint.scheme)?,
             None => writeln!(out, "none, the text is too short")?,
         }
     }

@@ -108,10 +108,11 @@ async fn other_requests_are_checked_too() {
         page_size: -1,
         page_token: "not a token".into(),
         story_id: "not a story".into(),
+        view: 99,
         ..Default::default()
     };
     let list = client.list_articles(list).await;
-    invalid(list.unwrap_err(), &["page_size", "page_token", "story_id"]);
+    invalid(list.unwrap_err(), &["page_size", "page_token", "story_id", "view"]);
     let story = client.get_story(GetStoryRequest::default()).await;
     invalid(story.unwrap_err(), &["story_id"]);
     let similar =
@@ -147,7 +148,7 @@ async fn other_requests_are_checked_too() {
 async fn a_message_over_the_limit_is_refused() {
     let server = TestServer::start().await;
     let status = submit(&server, article("a", "", &"word ".repeat(1 << 20))).await.unwrap_err();
-    check(&status, Code::ResourceExhausted, "MESSAGE_TOO_LARGE", &[]);
+    check(&status, Code::InvalidArgument, "MESSAGE_TOO_LARGE", &[]);
     still_serves(&server).await;
 }
 
@@ -211,7 +212,7 @@ async fn a_zip_bomb_is_refused_by_its_size_when_unpacked() {
     let bomb = gzip.finish().unwrap();
     assert!(bomb.len() < 1 << 20);
     let status = call_raw(&server, SUBMIT, "gzip", frame(true, &bomb)).await;
-    check(&status, Code::ResourceExhausted, "MESSAGE_TOO_LARGE", &[]);
+    check(&status, Code::InvalidArgument, "MESSAGE_TOO_LARGE", &[]);
     still_serves(&server).await;
 }
 
@@ -287,13 +288,32 @@ async fn the_clients_deadline_is_kept() {
 
 #[tokio::test]
 async fn overload_is_refused_at_once_and_says_when_to_try_again() {
+    let limits = Limits { in_flight_max: 1, ..Limits::default() };
+    let server = TestServer::start_with(limits).await;
+    let submits = (0..100).map(|_| submit(&server, article("", REGATTA_TITLE, REGATTA_BODY)));
+    let answers = futures_util::future::join_all(submits).await;
+    let refused: Vec<Status> = answers.into_iter().filter_map(Result::err).collect();
+    assert!((1..100).contains(&refused.len()), "{} of 100 were refused", refused.len());
+    for status in refused {
+        check(&status, Code::ResourceExhausted, "OVERLOADED", &[]);
+        let delay = status.get_error_details().retry_info().unwrap().retry_delay;
+        assert!(delay.is_some_and(|delay| delay > Duration::ZERO));
+    }
+    still_serves(&server).await;
+}
+
+#[tokio::test]
+async fn a_batch_larger_than_the_server_takes_on_is_told_so() {
     let limits = Limits { in_flight_max: 2, ..Limits::default() };
     let server = TestServer::start_with(limits).await;
-    let articles = vec![article("", REGATTA_TITLE, REGATTA_BODY); 3];
-    let request = BatchSubmitArticlesRequest { articles, ..Default::default() };
-    let status = server.articles.clone().batch_submit_articles(request).await.unwrap_err();
-    check(&status, Code::ResourceExhausted, "OVERLOADED", &[]);
-    let delay = status.get_error_details().retry_info().unwrap().retry_delay;
-    assert!(delay.is_some_and(|delay| delay > Duration::ZERO));
-    still_serves(&server).await;
+    let batch = |count| BatchSubmitArticlesRequest {
+        articles: vec![article("", REGATTA_TITLE, REGATTA_BODY); count],
+        ..Default::default()
+    };
+    let status = server.articles.clone().batch_submit_articles(batch(3)).await.unwrap_err();
+    check(&status, Code::InvalidArgument, "INVALID_FIELDS", &["articles"]);
+    assert!(status.message().contains("1 to 2 articles"), "{status:?}");
+    server.articles.clone().batch_submit_articles(batch(2)).await.expect("as many as it takes on");
+    let info = server.admin.clone().get_server_info(GetServerInfoRequest {}).await.unwrap();
+    assert_eq!(info.into_inner().limits.unwrap().batch_article_count_max, 2);
 }

@@ -307,7 +307,8 @@ async fn articles_are_listed_latest_first_and_page_by_page() {
     let page = client.list_articles(first.clone()).await.unwrap().into_inner();
     assert_eq!(ids(&page), ["9", "8", "7", "6"]);
     server.submit(article("late", TARIFF_TITLE, TARIFF_BODY)).await;
-    let next = ListArticlesRequest { page_token: page.next_page_token, page_size: 4, ..first };
+    let next =
+        ListArticlesRequest { page_token: page.next_page_token, page_size: 4, ..first.clone() };
     let page = client.list_articles(next.clone()).await.unwrap().into_inner();
     assert_eq!(ids(&page), ["5", "4", "3", "2"], "a new article shifts nothing");
     let next = ListArticlesRequest { page_token: page.next_page_token, ..next };
@@ -325,7 +326,7 @@ async fn articles_are_listed_latest_first_and_page_by_page() {
         ..Default::default()
     };
     assert_eq!(ids(&client.list_articles(before).await.unwrap().into_inner()), ["3", "0"]);
-    let after = ListArticlesRequest { submitted_after: time, page_size: 2, ..Default::default() };
+    let after = ListArticlesRequest { submitted_from: time, page_size: 2, ..Default::default() };
     let page = client.list_articles(after).await.unwrap().into_inner();
     assert_eq!(ids(&page), ["late", "9"]);
 
@@ -333,6 +334,17 @@ async fn articles_are_listed_latest_first_and_page_by_page() {
     let story = ListArticlesRequest { story_id, ..Default::default() };
     let page = client.list_articles(story).await.unwrap().into_inner();
     assert_eq!(ids(&page), ["9", "6", "3", "0"]);
+
+    let full = client.list_articles(first.clone()).await.unwrap().into_inner().articles;
+    assert_eq!(full[0].article.as_ref().unwrap().body, TARIFF_BODY);
+    let basic = ListArticlesRequest { view: ArticleView::Basic.into(), ..first };
+    let mut basic = client.list_articles(basic).await.unwrap().into_inner().articles;
+    for (basic, full) in basic.iter_mut().zip(&full) {
+        let (basic, full) = (basic.article.as_mut().unwrap(), full.article.as_ref().unwrap());
+        assert_eq!(basic.body, "");
+        basic.body = full.body.clone();
+    }
+    assert_eq!(basic, full, "nothing but the body is left out");
 
     let nowhere = ListArticlesRequest { collection: "nowhere".into(), ..Default::default() };
     assert_eq!(client.list_articles(nowhere).await.unwrap().into_inner(), Default::default());
@@ -356,6 +368,11 @@ async fn a_story_goes_on_without_its_canonical_article() {
     let story = client.get_story(request.clone()).await.unwrap().into_inner();
     assert_eq!(ids(&story.canonical.into_iter().collect::<Vec<_>>()), ["a"]);
     assert_eq!(ids(&story.members), ["b"]);
+    let basic = GetStoryRequest { view: ArticleView::Basic.into(), ..request.clone() };
+    let basic = client.get_story(basic).await.unwrap().into_inner();
+    let stored = basic.canonical.iter().chain(&basic.members);
+    assert!(stored.clone().count() > 1);
+    assert!(stored.into_iter().all(|stored| stored.article.as_ref().unwrap().body.is_empty()));
     let next = GetStoryRequest { page_token: story.next_page_token, ..request.clone() };
     let story = client.get_story(next).await.unwrap().into_inner();
     assert_eq!((ids(&story.members), story.next_page_token.as_str()), (vec!["c".into()], ""));

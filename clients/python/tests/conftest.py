@@ -1,12 +1,18 @@
 """What the tests share: a channel to the server at NEWSPRINT_ADDR and a collection of their own."""
 
 import os
+import sys
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
+import newsprint
 import pytest
 from newsprint.v1 import admin_service_pb2, admin_service_pb2_grpc, article_service_pb2_grpc
+
+CLIENTS = Path(__file__).resolve().parents[2]
+sys.path.append(str(CLIENTS / "python" / "examples"))
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +52,30 @@ def collection(admin: admin_service_pb2_grpc.AdminServiceStub) -> Iterator[str]:
         # A test that remembered nothing has made no collection.
         if error.code() != grpc.StatusCode.NOT_FOUND:
             raise
+
+
+@pytest.fixture(scope="session")
+def client(address: str) -> Iterator[newsprint.Client]:
+    with newsprint.Client(address) as client:
+        yield client
+
+
+class Gateway:
+    """The gateway of clients/gateway, which wants certificates and a token."""
+
+    address = os.environ.get("NEWSPRINT_GATEWAY_ADDR", "")
+    folder = Path(os.environ.get("NEWSPRINT_GATEWAY_CERTS", ""))
+    token = "a-token"
+
+    def tls(self) -> newsprint.Tls:
+        return newsprint.Tls(
+            root_certificates=(self.folder / "ca.crt").read_bytes(),
+            private_key=(self.folder / "client.key").read_bytes(),
+            certificate_chain=(self.folder / "client.crt").read_bytes(),
+        )
+
+
+@pytest.fixture(scope="session")
+def gateway() -> Gateway:
+    assert Gateway.address, "NEWSPRINT_GATEWAY_ADDR tells where it listens; see scripts/e2e"
+    return Gateway()
