@@ -89,10 +89,6 @@ pub struct Sketch {
     text: Vec<WordCode>,
 }
 
-/// Bytes before the words: the content hash, the number of distinct shingles, and the number of
-/// title words.
-const HEADER_BYTES: usize = 8 + 4 + 2;
-
 impl Sketch {
     pub fn new(document: &Document) -> Self {
         let text: Vec<WordCode> =
@@ -105,16 +101,22 @@ impl Sketch {
     /// Layout, version 1, all little-endian: content hash (8 bytes), number of distinct shingles
     /// (4), number of title words (2), the title's words and then the text's (2 bytes each).
     pub fn to_bytes(&self) -> Vec<u8> {
-        let words_start = HEADER_BYTES;
-        let mut bytes = vec![0; words_start + 2 * (self.title.len() + self.text.len())];
-        bytes[..8].copy_from_slice(&self.content.to_le_bytes());
-        bytes[8..12].copy_from_slice(&self.shingle_count.to_le_bytes());
-        bytes[12..words_start].copy_from_slice(&(self.title.len() as u16).to_le_bytes());
+        let mut bytes = Vec::new();
+        self.write_to(&mut bytes);
+        bytes
+    }
+
+    /// Appends what [`Sketch::to_bytes`] gives.
+    pub fn write_to(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.content.to_le_bytes());
+        bytes.extend(self.shingle_count.to_le_bytes());
+        bytes.extend((self.title.len() as u16).to_le_bytes());
+        let words_start = bytes.len();
+        bytes.resize(words_start + 2 * (self.title.len() + self.text.len()), 0);
         let places = bytes[words_start..].as_chunks_mut().0;
         for (place, word) in places.iter_mut().zip(self.title.iter().chain(&self.text)) {
             *place = word.0.to_le_bytes();
         }
-        bytes
     }
 
     /// Reads what [`Sketch::to_bytes`] wrote; `None` if these bytes cannot come from it.

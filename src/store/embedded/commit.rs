@@ -15,8 +15,8 @@ use super::collection::{Collection, Published};
 use super::index::Seq;
 use super::recent::Changes;
 use super::record::{
-    CollectionNumber, CollectionRecord, IndexRecord, article_to_bytes, candidate_to_bytes, id_key,
-    number_to_bytes, seq_key, story_key,
+    CollectionNumber, CollectionRecord, id_key, index_to_bytes, number_to_bytes, seq_key,
+    story_key, write_article, write_candidate,
 };
 use super::tables::{COMMIT, NEXT_COLLECTION, Tables, next_seq_key, orphan_key};
 use super::view::{View, readable};
@@ -74,6 +74,7 @@ fn write(core: &Core, changes: &Changes) -> Result<(), StoreError> {
 /// Puts into a batch what a group changes.
 fn fill(batch: &mut OwnedWriteBatch, tables: &Tables, changes: &Changes) -> Result<(), StoreError> {
     let mut next_collection = None;
+    let mut buffer = Vec::new();
     let mut next_seqs: BTreeMap<CollectionNumber, Seq> = BTreeMap::new();
     for (name, change) in &changes.collections {
         match change {
@@ -125,12 +126,13 @@ fn fill(batch: &mut OwnedWriteBatch, tables: &Tables, changes: &Changes) -> Resu
         if changes.removed.contains_key(&(number, added.seq)) {
             continue;
         }
-        let Some(article) = changes.content(number, added.seq) else { continue };
+        let Some(article) = added.content.lock().clone() else { continue };
         let key = seq_key(number, added.seq);
-        batch.insert(&tables.articles, key, article_to_bytes(&article)?);
-        batch.insert(&tables.candidates, key, candidate_to_bytes(&added.remembered)?);
-        let record = IndexRecord { entry: added.entry, keys: added.keys.clone() };
-        batch.insert(&tables.index, key, record.to_bytes());
+        write_article(&mut buffer, &article)?;
+        batch.insert(&tables.articles, key, &buffer[..]);
+        write_candidate(&mut buffer, &added.remembered)?;
+        batch.insert(&tables.candidates, key, &buffer[..]);
+        batch.insert(&tables.index, key, index_to_bytes(added.entry, &added.keys));
     }
     for (table, key) in &changes.dead_rows {
         batch.remove(table, key.clone());

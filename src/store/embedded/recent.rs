@@ -27,6 +27,8 @@ pub struct Added {
     pub entry: Entry,
     pub keys: Vec<PostingKey>,
     pub remembered: Arc<Remembered>,
+    /// What it is, until that can be read from disk.
+    pub content: Mutex<Option<Arc<StoredArticle>>>,
 }
 
 /// What a group of commands changes: all that is written to disk and shown to readers follows from
@@ -36,26 +38,59 @@ pub struct Changes {
     /// The number of its commit.
     pub number: CommitNumber,
     /// Ids that are given or, with `None`, free again.
-    pub ids: HashMap<(CollectionNumber, ArticleId), Option<IdRecord>>,
+    pub ids: HashMap<(CollectionNumber, ArticleId), Option<IdRecord>, Quick>,
     /// Collections that come into being, change their settings or, with `None`, go.
     pub collections: HashMap<CollectionName, Option<(Arc<Collection>, CollectionSettings)>>,
     /// Collections that are gone, whose rows are to be removed, and whether that is done.
     pub orphans: HashMap<CollectionNumber, bool>,
     /// Stories that begin, and those that are over.
-    pub stories: HashMap<(CollectionNumber, StoryId), Option<StoryNumber>>,
+    pub stories: HashMap<(CollectionNumber, StoryId), Option<StoryNumber>, Quick>,
     /// Articles, in the order of their submissions.
     pub added: Vec<Added>,
     /// Articles that were there before the group, and some that it added itself.
-    pub removed: HashMap<(CollectionNumber, Seq), Arc<Collection>>,
+    pub removed: HashMap<(CollectionNumber, Seq), Arc<Collection>, Quick>,
     /// Rows of collections that are gone.
     pub dead_rows: Vec<(Keyspace, Slice)>,
-    /// What the added articles are, until they can be read from disk.
-    contents: Mutex<HashMap<(CollectionNumber, Seq), Arc<StoredArticle>>>,
-    places: HashMap<(CollectionNumber, Seq), usize>,
-    /// The latest article under a key, by its place among the links; every link has the place in
-    /// `added`, and the link of the article before it.
-    latest: HashMap<(CollectionNumber, PostingKey), u32>,
-    links: Vec<(u32, u32)>,
+    places: HashMap<(CollectionNumber, Seq), usize, Quick>,
+    keys: Keys,
+}
+
+/// Chooses fast hashing: what stands in these tables is bounded, and nobody's choice for long.
+type Quick = foldhash::fast::RandomState;
+
+/// Which of the added articles have a key.
+#[derive(Default)]
+struct Keys {
+    /// The latest link of every bucket; a key, which is a hash, has its bucket by its last bits.
+    latest: Vec<u32>,
+    /// Keys, the places of their articles in `added`, and the links before them in their buckets.
+    links: Vec<(PostingKey, u32, u32)>,
+}
+
+impl Keys {
+    const BUCKETS: usize = 1 << 12;
+
+    fn bucket(key: PostingKey) -> usize {
+        key as usize % Self::BUCKETS
+    }
+
+    fn add(&mut self, key: PostingKey, place: u32) {
+        if self.latest.is_empty() {
+            self.latest = vec![END; Self::BUCKETS];
+        }
+        let link = self.links.len() as u32;
+        let before = std::mem::replace(&mut self.latest[Self::bucket(key)], link);
+        self.links.push((key, place, before));
+    }
+
+    /// The places of the articles that have a key, the latest first.
+    fn places(&self, key: PostingKey) -> impl Iterator<Item = u32> {
+        let latest =
+            self.latest.get(Self::bucket(key)).and_then(|&link| self.links.get(link as usize));
+        std::iter::successors(latest, |(_, _, before)| self.links.get(*before as usize))
+            .filter(move |(other, ..)| *other == key)
+            .map(|&(_, place, _)| place)
+    }
 }
 
 const END: u32 = u32::MAX;
@@ -74,15 +109,10 @@ impl Changes {
             && self.dead_rows.is_empty()
     }
 
-    pub fn add(&mut self, added: Added, content: StoredArticle) {
-        let (collection, place) = (added.collection.number, self.added.len() as u32);
-        self.contents.get_mut().insert((collection, added.seq), Arc::new(content));
-        for &key in &added.keys {
-            let link = self.links.len() as u32;
-            let before = self.latest.insert((collection, key), link).unwrap_or(END);
-            self.links.push((place, before));
-        }
-        self.places.insert((collection, added.seq), place as usize);
+    pub fn add(&mut self, added: Added) {
+        let place = self.added.len();
+        added.keys.iter().for_each(|&key| self.keys.add(key, place as u32));
+        self.places.insert((added.collection.number, added.seq), place);
         self.added.push(added);
     }
 
@@ -102,14 +132,9 @@ impl Changes {
         self.added.iter().filter(is_member)
     }
 
-    /// What an added article is, if it may not be on the disk yet.
-    pub fn content(&self, collection: CollectionNumber, seq: Seq) -> Option<Arc<StoredArticle>> {
-        self.contents.lock().get(&(collection, seq)).cloned()
-    }
-
     /// Says that everything is on the disk.
     pub fn drop_contents(&self) {
-        *self.contents.lock() = HashMap::new();
+        self.added.iter().for_each(|added| *added.content.lock() = None);
     }
 
     /// Appends the added articles that may be like a wanted one, with a rank: the lower the better.
@@ -119,24 +144,25 @@ impl Changes {
         wanted: &Wanted,
         found: &mut Vec<(i64, Seq)>,
     ) {
-        let mut shared: HashMap<u32, i64> = HashMap::new();
+        let mut shared: Vec<(u32, i64)> = Vec::new();
+        let is_ours = |place: &u32| self.added[*place as usize].collection.number == collection;
         for &key in wanted.keys {
-            let mut link = self.latest.get(&(collection, key)).copied().unwrap_or(END);
-            for _ in 0..SAME_KEY_MAX {
-                let Some(&(place, before)) = self.links.get(link as usize) else { break };
-                *shared.entry(place).or_default() += 1;
-                link = before;
+            for place in self.keys.places(key).filter(is_ours).take(SAME_KEY_MAX) {
+                match shared.iter_mut().find(|(other, _)| *other == place) {
+                    Some((_, count)) => *count += 1,
+                    None => shared.push((place, 1)),
+                }
             }
         }
         if let Some(fingerprint) = wanted.fingerprint {
             for (place, added) in self.added.iter().enumerate() {
-                if added.collection.number == collection
-                    && added
-                        .entry
-                        .fingerprint
-                        .is_some_and(|other| other.distance(fingerprint) <= wanted.radius)
+                let place = place as u32;
+                let other = added.entry.fingerprint;
+                if other.is_some_and(|other| other.distance(fingerprint) <= wanted.radius)
+                    && is_ours(&place)
+                    && shared.iter().all(|(other, _)| *other != place)
                 {
-                    shared.entry(place as u32).or_default();
+                    shared.push((place, 0));
                 }
             }
         }
@@ -187,7 +213,7 @@ impl<'r> Since<'r> {
 
     /// What an added article is, if it may not be on the disk yet.
     pub fn content(self, collection: CollectionNumber, seq: Seq) -> Option<Arc<StoredArticle>> {
-        self.groups().find_map(|group| group.content(collection, seq))
+        self.article(collection, seq)?.content.lock().clone()
     }
 
     /// The remembered articles of a story that were added, in order.

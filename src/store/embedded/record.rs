@@ -83,7 +83,9 @@ impl CollectionRecord {
             partial_threshold: settings.partial_threshold,
             create_time_micros: self.create_time.micros(),
         };
-        encode(vec![layout::COLLECTION], &stored)
+        let mut bytes = vec![layout::COLLECTION];
+        encode(&mut bytes, &stored)?;
+        Ok(bytes)
     }
 
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
@@ -148,27 +150,6 @@ impl IndexRecord {
     const HAS_FINGERPRINT: u8 = 1;
     const IS_REVISED: u8 = 2;
 
-    /// Flags (1 byte), fingerprint (8), story (8), submit time in microseconds (8), content tag
-    /// (2), posting keys (4 each).
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let Entry { fingerprint, story, submit_time, content_tag, is_revised } = self.entry;
-        let mut flags = 0;
-        if fingerprint.is_some() {
-            flags |= Self::HAS_FINGERPRINT;
-        }
-        if is_revised {
-            flags |= Self::IS_REVISED;
-        }
-        let mut bytes = Vec::with_capacity(28 + 4 * self.keys.len());
-        bytes.extend([layout::INDEX, flags]);
-        bytes.extend(fingerprint.map_or(0, |fingerprint| fingerprint.0).to_le_bytes());
-        bytes.extend(story.0.to_le_bytes());
-        bytes.extend(submit_time.micros().to_le_bytes());
-        bytes.extend(content_tag.to_le_bytes());
-        bytes.extend(self.keys.iter().flat_map(|key| key.to_le_bytes()));
-        bytes
-    }
-
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut fields = Fields(body(bytes, layout::INDEX)?);
         let [flags] = fields.take()?;
@@ -184,6 +165,27 @@ impl IndexRecord {
         let keys = keys.iter().map(|key| PostingKey::from_le_bytes(*key)).collect();
         Ok(IndexRecord { entry, keys })
     }
+}
+
+/// The bytes of an [`IndexRecord`]: flags (1 byte), fingerprint (8), story (8), submit time in
+/// microseconds (8), content tag (2), posting keys (4 each).
+pub fn index_to_bytes(entry: Entry, keys: &[PostingKey]) -> Vec<u8> {
+    let Entry { fingerprint, story, submit_time, content_tag, is_revised } = entry;
+    let mut flags = 0;
+    if fingerprint.is_some() {
+        flags |= IndexRecord::HAS_FINGERPRINT;
+    }
+    if is_revised {
+        flags |= IndexRecord::IS_REVISED;
+    }
+    let mut bytes = Vec::with_capacity(28 + 4 * keys.len());
+    bytes.extend([layout::INDEX, flags]);
+    bytes.extend(fingerprint.map_or(0, |fingerprint| fingerprint.0).to_le_bytes());
+    bytes.extend(story.0.to_le_bytes());
+    bytes.extend(submit_time.micros().to_le_bytes());
+    bytes.extend(content_tag.to_le_bytes());
+    bytes.extend(keys.iter().flat_map(|key| key.to_le_bytes()));
+    bytes
 }
 
 #[derive(Serialize, Deserialize)]
@@ -203,7 +205,9 @@ struct StoredHead<'h> {
 
 /// The row of an article as others are compared with it: the length of its head (4 bytes), the
 /// head, and the bytes of its sketch.
-pub fn candidate_to_bytes(remembered: &Remembered) -> Result<Vec<u8>, StoreError> {
+///
+/// Whatever was in `bytes` is gone, here and in [`write_article`]: one buffer serves for many rows.
+pub fn write_candidate(bytes: &mut Vec<u8>, remembered: &Remembered) -> Result<(), StoreError> {
     let head = StoredHead {
         article_id: remembered.article_id.as_str().into(),
         title: remembered.title.as_str().into(),
@@ -213,14 +217,9 @@ pub fn candidate_to_bytes(remembered: &Remembered) -> Result<Vec<u8>, StoreError
         fingerprint: remembered.fingerprint.map(|fingerprint| fingerprint.0),
         story: remembered.story.0.as_u128(),
     };
-    let sketch = remembered.sketch.to_bytes();
-    let mut bytes = Vec::with_capacity(sketch.len() + remembered.title.len() + 256);
-    bytes.extend([layout::CANDIDATE, 0, 0, 0, 0]);
-    let mut bytes = encode(bytes, &head)?;
-    let head_len = (bytes.len() - 5) as u32;
-    bytes[1..5].copy_from_slice(&head_len.to_le_bytes());
-    bytes.extend(sketch);
-    Ok(bytes)
+    begin_two_parts(bytes, layout::CANDIDATE, &head)?;
+    remembered.sketch.write_to(bytes);
+    Ok(())
 }
 
 pub fn candidate_from_bytes(bytes: &[u8]) -> Result<Remembered, Malformed> {
@@ -296,7 +295,7 @@ struct StoredMatch {
 
 /// The row of an article: the length of what its sender said (4 bytes), that, and what was found
 /// out about it.
-pub fn article_to_bytes(stored: &StoredArticle) -> Result<Vec<u8>, StoreError> {
+pub fn write_article(bytes: &mut Vec<u8>, stored: &StoredArticle) -> Result<(), StoreError> {
     let StoredArticle { article_id, article, revision, submit_time, analysis } = stored;
     let content = StoredContent {
         article_id: article_id.as_str().into(),
@@ -308,11 +307,7 @@ pub fn article_to_bytes(stored: &StoredArticle) -> Result<Vec<u8>, StoreError> {
         language: article.language.as_str().into(),
         attributes: Cow::Borrowed(&article.attributes),
     };
-    let mut bytes = Vec::with_capacity(article.body.len() + 1024);
-    bytes.extend([layout::ARTICLE, 0, 0, 0, 0]);
-    let mut bytes = encode(bytes, &content)?;
-    let content_len = (bytes.len() - 5) as u32;
-    bytes[1..5].copy_from_slice(&content_len.to_le_bytes());
+    begin_two_parts(bytes, layout::ARTICLE, &content)?;
     let Analysis { classification, duplicates, fingerprint } = analysis;
     let topic = |score: &TopicScore| StoredTopic {
         topic: score.topic.clone(),
@@ -481,8 +476,24 @@ fn two_parts(bytes: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     fields.0.split_at_checked(len).ok_or(Malformed::Content)
 }
 
-fn encode<T: Serialize>(bytes: Vec<u8>, value: &T) -> Result<Vec<u8>, StoreError> {
-    postcard::to_extend(value, bytes)
+/// Begins a record with its layout, and the first of its two parts.
+fn begin_two_parts<T: Serialize>(
+    bytes: &mut Vec<u8>,
+    layout: u8,
+    first: &T,
+) -> Result<(), StoreError> {
+    const START: usize = 1 + size_of::<u32>();
+    bytes.clear();
+    bytes.extend([layout, 0, 0, 0, 0]);
+    encode(bytes, first)?;
+    let len = (bytes.len() - START) as u32;
+    bytes[1..START].copy_from_slice(&len.to_le_bytes());
+    Ok(())
+}
+
+fn encode<T: Serialize>(bytes: &mut Vec<u8>, value: &T) -> Result<(), StoreError> {
+    postcard::to_io(value, bytes)
+        .map(drop)
         .map_err(|error| StoreError::Damaged(format!("a record cannot be written: {error}")))
 }
 
@@ -626,10 +637,10 @@ mod tests {
 
         let index = IndexRecord { entry: entry(), keys: vec![1, 0xff00_00ff] };
         assert_eq!(
-            hex(&index.to_bytes()),
+            hex(&index_to_bytes(index.entry, &index.keys)),
             "02030807060504030201090000000000000000401e18240a0600cdab01000000ff0000ff"
         );
-        assert_eq!(IndexRecord::from_bytes(&index.to_bytes()), Ok(index));
+        assert_eq!(IndexRecord::from_bytes(&index_to_bytes(index.entry, &index.keys)), Ok(index));
 
         let collection = CollectionRecord {
             number: 300,
@@ -650,7 +661,8 @@ mod tests {
         assert_eq!(number_from_bytes(&number_to_bytes(258)), Ok(258));
 
         let stored = stored();
-        let bytes = article_to_bytes(&stored).unwrap();
+        let mut bytes = Vec::new();
+        write_article(&mut bytes, &stored).unwrap();
         assert_eq!(
             hex(&bytes),
             "022b000000026964055469746c6504426f64790375726c06736f757263650101e70702656e01036b\
@@ -670,7 +682,7 @@ mod tests {
             story: StoryId(Uuid::from_u128(1)),
             sketch: Sketch::new(&Document::default()),
         };
-        let bytes = candidate_to_bytes(&remembered).unwrap();
+        write_candidate(&mut bytes, &remembered).unwrap();
         assert_eq!(
             hex(&bytes),
             "010f000000026964055469746c65000173040001618db07938f4d1e0000000000000"
@@ -697,7 +709,8 @@ mod tests {
     fn other_layouts_are_told_apart_from_damage() {
         assert_eq!(IdRecord::from_bytes(&[9, 0]), Err(Malformed::UnknownLayout(9)));
         assert_eq!(IdRecord::from_bytes(&[]), Err(Malformed::Content));
-        let whole = article_to_bytes(&stored()).unwrap();
+        let mut whole = Vec::new();
+        write_article(&mut whole, &stored()).unwrap();
         for len in 1..whole.len() {
             assert_eq!(article_from_bytes(&whole[..len]), Err(Malformed::Content), "{len}");
         }
@@ -711,7 +724,7 @@ mod tests {
             let _ = (article_from_bytes(&bytes), candidate_from_bytes(&bytes));
             let _ = (CollectionRecord::from_bytes(&bytes), number_from_bytes(&bytes));
             if let Ok(record) = IndexRecord::from_bytes(&bytes) {
-                prop_assert_eq!(IndexRecord::from_bytes(&record.to_bytes()), Ok(record));
+                prop_assert_eq!(IndexRecord::from_bytes(&index_to_bytes(record.entry, &record.keys)), Ok(record));
             }
             if let Ok(record) = IdRecord::from_bytes(&bytes) {
                 prop_assert_eq!(&record.to_bytes()[..], &bytes[..]);

@@ -17,8 +17,8 @@ use uuid::Uuid;
 use super::index::{Entry, Seq, StoryNumber, content_tag};
 use super::integrity;
 use super::record::{
-    CollectionNumber, CollectionRecord, IdRecord, IndexRecord, article_to_bytes,
-    candidate_to_bytes, number_to_bytes, parts_of_key,
+    CollectionNumber, CollectionRecord, IdRecord, IndexRecord, index_to_bytes, number_to_bytes,
+    parts_of_key, write_article, write_candidate,
 };
 use super::tables::{
     COMMIT, DATABASE_FOLDER, Format, NEXT_COLLECTION, Tables, format_of, is_orphan_key, mark_format,
@@ -153,6 +153,7 @@ fn rewrite(old: &Path, new: &Path) -> Result<u64, StoreError> {
     let mut candidates = tables.candidates.start_ingestion()?;
     let mut index = tables.index.start_ingestion()?;
     let (mut count, mut without_text) = (0, 0_u64);
+    let mut buffer = Vec::new();
     let mut told = Instant::now();
     let snapshot = old.db.snapshot();
     for row in snapshot.iter(&old.articles) {
@@ -167,9 +168,11 @@ fn rewrite(old: &Path, new: &Path) -> Result<u64, StoreError> {
         let new = Upgraded::new(stored, &entry)
             .map_err(|what| StoreError::Damaged(format!("{}: {what}", place())))?;
         without_text += u64::from(new.index.keys.is_empty() && !entry.keys.is_empty());
-        articles.write(key.clone(), article_to_bytes(&new.stored)?)?;
-        candidates.write(key.clone(), candidate_to_bytes(&new.remembered)?)?;
-        index.write(key, new.index.to_bytes())?;
+        write_article(&mut buffer, &new.stored)?;
+        articles.write(key.clone(), &buffer[..])?;
+        write_candidate(&mut buffer, &new.remembered)?;
+        candidates.write(key.clone(), &buffer[..])?;
+        index.write(key, index_to_bytes(new.index.entry, &new.index.keys))?;
         count += 1;
         if told.elapsed() >= PROGRESS_PERIOD {
             told = Instant::now();

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::sync::mpsc;
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc as async_mpsc, oneshot};
 
@@ -168,6 +169,8 @@ impl Recent {
 struct Group<'s> {
     core: &'s Core,
     recent: &'s Recent,
+    /// The groups before that were not published when this one began.
+    unpublished: &'s [Arc<Changes>],
     changes: Changes,
     answers: Vec<Answer>,
     /// Why no articles are taken, if there is too little room on the disk.
@@ -176,8 +179,10 @@ struct Group<'s> {
 
 impl<'s> Group<'s> {
     fn new(core: &'s Core, recent: &'s Recent) -> Self {
+        let unpublished = recent.since(core.published()).unwrap_or(&recent.groups);
         let changes = Changes::new(recent.next_number());
-        Group { core, recent, changes, answers: Vec::new(), no_room: core.room().err() }
+        let no_room = core.room().err();
+        Group { core, recent, unpublished, changes, answers: Vec::new(), no_room }
     }
 
     fn execute(&mut self, command: Command) {
@@ -226,7 +231,7 @@ impl<'s> Group<'s> {
 
     /// Everything that may not be on the disk yet.
     fn pending(&self) -> Since<'_> {
-        Since { before: &self.recent.groups, current: &self.changes }
+        Since { before: self.unpublished, current: &self.changes }
     }
 
     fn submit(&mut self, turn: Turn) -> Result<Outcome, StoreError> {
@@ -353,7 +358,8 @@ impl<'s> Group<'s> {
         self.changes
             .ids
             .insert((number, id), Some(IdRecord { seq, revision, first, content_hash }));
-        self.changes.add(Added { collection, seq, entry, keys, remembered }, stored);
+        let content = Mutex::new(Some(Arc::new(stored)));
+        self.changes.add(Added { collection, seq, entry, keys, remembered, content });
         Ok(Outcome { submitted, matched })
     }
 
