@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use divan::{Bencher, black_box};
 use newsprint::analyser::Analyser;
-use newsprint::duplicates::{Judge, Probe, Sketch, posting_keys};
+use newsprint::duplicates::{Counts, Judge, Probe, Sketch, posting_keys};
 use newsprint::text::Document;
 use sample::{SIZES, articles, document};
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use newsprint::api::pb;
-use newsprint::duplicates::{Comparison, MatchKind, Overlap, Probe, Sketch, overlaps};
+use newsprint::duplicates::{Comparison, Counts, MatchKind, Overlap, Probe, Sketch, overlaps};
 use newsprint::simhash::{fingerprint, hamming_distance};
 use newsprint::text::Document;
 use serde::Serialize;
@@ -43,8 +43,9 @@ pub fn run(args: &CompareArgs) -> Result<()> {
     let judge = load_model(args.model.as_ref())?.judge;
     let a = Side::read(&args.a)?;
     let b = Side::read(&args.b)?;
-    let comparison =
-        judge.compare(&Probe::new(&Sketch::new(&a.document)), &Sketch::new(&b.document));
+    let (sketch, other) = (Sketch::new(&a.document), Sketch::new(&b.document));
+    // Without a collection nothing is known of what is frame.
+    let comparison = judge.compare(&Probe::new(&sketch, &Counts::default()), &other);
     let passages = overlaps(&a.document, &b.document);
     if args.json {
         return output::print_json(&Report::new(&a, &b, &comparison, &passages));

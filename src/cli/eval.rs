@@ -82,7 +82,7 @@ fn parse_minimum(text: &str) -> Result<Minimum, String> {
     Ok(Minimum { label, f1: parse_share(f1)? })
 }
 
-fn parse_share(text: &str) -> Result<f64, String> {
+pub fn parse_share(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
         _ => Err("must be a number from 0 to 1".to_owned()),
@@ -106,7 +106,7 @@ fn missed(report: &EvalReport, minimums: &[Minimum]) -> Vec<String> {
     missed
 }
 
-fn check_minimums(missed: Vec<String>) -> Result<()> {
+pub fn check_minimums(missed: Vec<String>) -> Result<()> {
     if missed.is_empty() { Ok(()) } else { bail!("not good enough: {}", missed.join("; ")) }
 }
 

@@ -313,13 +313,14 @@ mod tests {
     fn decide(shelf: &Plain, title: &str, body: &str, matches_max: usize) -> Decision<u32> {
         let document = Document::new(title, body);
         let sketch = Sketch::new(&document);
+        let counts = crate::duplicates::Counts::default();
         let analyser = Analyser::built_in().unwrap();
         let question = Question {
             fingerprint: None,
             source: "Courier",
             word_count: document.word_count(),
             judge: Cow::Borrowed(&*analyser.judge),
-            probe: Probe::new(&sketch),
+            probe: Probe::new(&sketch, &counts),
             matches_max,
         };
         let mut findings = Findings::default();

@@ -1,22 +1,29 @@
 //! What two articles have in common, as numbers for the judge.
 
 use std::cell::OnceCell;
+use std::sync::LazyLock;
 
+use super::counts::{Counts, counted, others_by_word};
 use super::shingles::{Shingles, shingles};
 use super::sketch::{SHINGLE_WORDS, Sketch, WordCode};
 use crate::simhash::WORDS_MIN;
+use crate::text::word_hash;
 
-/// A sketch to be compared with many others.
+/// A sketch to be compared with many others, those of one collection.
 #[derive(Debug)]
 pub struct Probe<'s> {
     sketch: &'s Sketch,
+    counts: &'s Counts,
     /// Numbered when they are first needed.
     shingles: OnceCell<Shingles>,
+    /// Its shingles that are counted, read when they are first needed.
+    counted: OnceCell<Vec<(u32, u8)>>,
 }
 
 impl<'s> Probe<'s> {
-    pub fn new(sketch: &'s Sketch) -> Self {
-        Probe { sketch, shingles: OnceCell::new() }
+    /// `counts` are those of the collection that the others are from.
+    pub fn new(sketch: &'s Sketch, counts: &'s Counts) -> Self {
+        Probe { sketch, counts, shingles: OnceCell::new(), counted: OnceCell::new() }
     }
 
     pub(super) fn sketch(&self) -> &Sketch {
@@ -26,12 +33,42 @@ impl<'s> Probe<'s> {
     fn shingles(&self) -> &Shingles {
         self.shingles.get_or_init(|| Shingles::new(self.sketch.text()))
     }
+
+    /// What the collection knows of the words of this article and of one that it holds, leaving
+    /// out that one itself.
+    pub(super) fn knowledge(&self, other: &Sketch, alignment: &Alignment) -> Knowledge {
+        let story_count = |shingle| self.counts.story_count(shingle);
+        let counted_here = self.counted.get_or_init(|| counted(self.sketch.text(), story_count));
+        let without_other = |&(place, count): &(u32, u8)| {
+            let is_shared = alignment.shared_places[place as usize];
+            (place, count.saturating_sub(u8::from(is_shared)))
+        };
+        let counted_here: Vec<_> = counted_here.iter().map(without_other).collect();
+        let less_one = |shingle| Some(story_count(shingle)?.saturating_sub(1));
+        let counted_there = counted(other.text(), less_one);
+        Knowledge {
+            stories: self.counts.stories(),
+            probe_others: others_by_word(self.sketch.text().len(), &counted_here),
+            other_others: others_by_word(other.text().len(), &counted_there),
+        }
+    }
+}
+
+/// What a collection knows of the words of two articles.
+pub(super) struct Knowledge {
+    /// Stories it has counted.
+    pub(super) stories: u64,
+    /// For every word of either text, how many further stories have what stands there.
+    pub(super) probe_others: Vec<u8>,
+    pub(super) other_others: Vec<u8>,
 }
 
 /// Which shingles two texts share, and which of their words stand in a shared one.
 pub(super) struct Alignment {
     pub(super) jaccard: f32,
     pub(super) containment: f32,
+    /// Whether the shingle at a place of the probe is shared.
+    shared_places: Vec<bool>,
     probe_covered: Vec<bool>,
     other_covered: Vec<bool>,
     swaps: Swaps,
@@ -40,6 +77,9 @@ pub(super) struct Alignment {
 /// Below this containment nothing is left to be judged: the least of the labelled duplicates has
 /// three times as much, and most candidates have less.
 const CONTAINMENT_MIN: f32 = 0.1;
+
+/// But so many shared shingles are a passage, however long the texts are.
+const SHARED_ENOUGH: usize = 60;
 
 /// `None` if the two have next to nothing in common, or one of them says next to nothing.
 pub(super) fn align(probe: &Probe, other: &Sketch) -> Option<Alignment> {
@@ -61,12 +101,14 @@ pub(super) fn align(probe: &Probe, other: &Sketch) -> Option<Alignment> {
     }
     let (a, b) = (other_places.len(), other.shingle_count().max(shared_count));
     let containment = ratio(shared_count, a.min(b));
-    if containment < CONTAINMENT_MIN {
+    if containment < CONTAINMENT_MIN && shared_count < SHARED_ENOUGH {
         return None;
     }
     let mut probe_covered = vec![false; probe.sketch.text().len()];
+    let mut shared_places = vec![false; probe_shingles.numbers.len()];
     for (place, &number) in probe_shingles.numbers.iter().enumerate() {
         if other_places[usize::from(number)].is_some() {
+            shared_places[place] = true;
             probe_covered[place..place + SHINGLE_WORDS].fill(true);
         }
     }
@@ -79,7 +121,7 @@ pub(super) fn align(probe: &Probe, other: &Sketch) -> Option<Alignment> {
         Some(probe_shingles.first_place(probe_shingles.number(shingle)?))
     });
     let swaps = swaps_of_probe.max(swaps_of_other);
-    Some(Alignment { jaccard, containment, probe_covered, other_covered, swaps })
+    Some(Alignment { jaccard, containment, shared_places, probe_covered, other_covered, swaps })
 }
 
 /// What two texts say differently at the same place: between two shared stretches, after the same
@@ -139,7 +181,7 @@ pub(super) enum Sense {
 
 /// Names and senses, in the order of [`features`]. None of them tells how long a text is, or a
 /// judge could learn the sources of its training pairs by heart.
-pub(super) const FEATURES: [(&str, Sense); 25] = [
+pub(super) const FEATURES: [(&str, Sense); 32] = [
     ("jaccard", Sense::For),
     ("containment", Sense::For),
     ("shorter_first_third", Sense::For),
@@ -156,34 +198,44 @@ pub(super) const FEATURES: [(&str, Sense); 25] = [
     ("own_head_log", Sense::Against),
     ("longest_swap_log", Sense::Against),
     ("swapped", Sense::Against),
-    ("shorter_number_gaps", Sense::Against),
-    ("shorter_number_gaps_log", Sense::Against),
+    ("shorter_figure_gaps", Sense::Against),
+    ("shorter_figure_gaps_log", Sense::Against),
     ("shorter_new_words", Sense::Against),
     ("longer_new_words", Sense::Against),
-    ("shorter_numbers_shared", Sense::For),
-    ("longer_numbers_shared", Sense::For),
-    ("shorter_numbers_missing_log", Sense::Against),
+    ("shorter_figures_shared", Sense::For),
+    ("longer_figures_shared", Sense::For),
+    ("shorter_figures_missing_log", Sense::Against),
     ("title_jaccard", Sense::For),
     ("title_containment", Sense::For),
+    ("rare_containment_higher", Sense::For),
+    ("rare_containment_lower", Sense::For),
+    ("rare_lowest_third", Sense::For),
+    ("rare_shared_log", Sense::For),
+    ("rare_longest_run_log", Sense::For),
+    ("shared_frame", Sense::Against),
+    ("stories_log", Sense::For),
 ];
 
 pub(super) type FeatureVector = [f32; FEATURES.len()];
 
 /// The features of a pair; the same in whichever order the two are given.
-pub(super) fn features(probe: &Probe, other: &Sketch, alignment: &Alignment) -> FeatureVector {
+pub(super) fn features(
+    probe: &Probe,
+    other: &Sketch,
+    alignment: &Alignment,
+    knowledge: &Knowledge,
+) -> FeatureVector {
     let probe_words = WordSet::new(probe.sketch.text());
     let other_words = WordSet::new(other.text());
-    let probe_side = Side::new(probe.sketch, &alignment.probe_covered, &probe_words, &other_words);
-    let other_side = Side::new(other, &alignment.other_covered, &other_words, &probe_words);
-    let (shorter, longer) = if probe.sketch.length_order() <= other.length_order() {
-        (probe_side, other_side)
-    } else {
-        (other_side, probe_side)
-    };
+    let (here, there) = (&alignment.probe_covered, &alignment.other_covered);
+    let a = Side::new(probe.sketch, here, &knowledge.probe_others, &other_words);
+    let b = Side::new(other, there, &knowledge.other_others, &probe_words);
+    let (shorter, longer) = Side::by_length(&a, &b);
     let mut titles = Titles::new(probe.sketch, other);
     if shorter.covered_count >= SPEAKS_FOR_ITSELF_WORDS {
         titles = titles.not_against();
     }
+    let rare_containments = [a.rare_covered / a.rare_words, b.rare_covered / b.rare_words];
     [
         alignment.jaccard,
         alignment.containment,
@@ -193,25 +245,35 @@ pub(super) fn features(probe: &Probe, other: &Sketch, alignment: &Alignment) -> 
         longer.first_third,
         log(shorter.mean_run),
         log(shorter.covered_count),
-        log(shorter.covered_count - shorter.longest_run),
+        log((shorter.covered_count - shorter.longest_run).max(0.0)),
         shorter.longest_gap / shorter.word_count,
         log(shorter.longest_gap),
         longer.longest_gap / longer.word_count,
         log(longer.inner_gap),
-        log(shorter.head_gap.min(longer.head_gap)),
+        log(a.head_gap.min(b.head_gap)),
         log(alignment.swaps.longest as f32),
         alignment.swaps.word_count as f32 / shorter.word_count,
-        shorter.number_gap_count / shorter.word_count,
-        log(shorter.number_gap_count),
+        shorter.figure_gap_count / shorter.word_count,
+        log(shorter.figure_gap_count),
         shorter.new_words,
         longer.new_words,
-        shorter.numbers_shared,
-        longer.numbers_shared,
-        log(shorter.numbers_missing),
+        shorter.figures_shared,
+        longer.figures_shared,
+        log(shorter.figures_missing),
         titles.jaccard,
         titles.containment,
+        rare_containments[0].max(rare_containments[1]),
+        rare_containments[0].min(rare_containments[1]),
+        shorter.rare_lowest_third,
+        log(a.rare_covered.min(b.rare_covered)),
+        log(a.rare_longest_run.min(b.rare_longest_run)),
+        1.0 - shorter.rare_covered / shorter.covered_count.max(1.0),
+        log(knowledge.stories.min(STORIES_ENOUGH) as f32),
     ]
 }
+
+/// A collection of so many stories knows its frames.
+const STORIES_ENOUGH: u64 = 2000;
 
 fn log(count: f32) -> f32 {
     libm::logf(1.0 + count)
@@ -238,14 +300,27 @@ impl WordSet {
         let code = usize::from(word.bits());
         self.0[code / 64] >> (code % 64) & 1 == 1
     }
+}
 
-    /// Numbers are the upper half of the codes.
-    fn numbers(&self) -> &[u64] {
-        &self.0[512..]
-    }
+/// Words that say how many or when, as a template's blanks do. Numbers in digits are told by their
+/// code; these are those that English writes out.
+static WRITTEN_FIGURES: LazyLock<WordSet> = LazyLock::new(|| {
+    const WORDS: &str = "one two three four five six seven eight nine ten eleven twelve thirteen \
+        fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty \
+        seventy eighty ninety hundred thousand million billion first second third fourth fifth \
+        monday tuesday wednesday thursday friday saturday sunday january february march april \
+        june july august september october november december";
+    let codes: Vec<WordCode> =
+        WORDS.split(' ').map(|word| WordCode::of_hash(word_hash(word.as_bytes()))).collect();
+    WordSet::new(&codes)
+});
+
+pub(super) fn is_figure(word: WordCode) -> bool {
+    word.is_number() || WRITTEN_FIGURES.contains(word)
 }
 
 /// One of the two texts, seen from the other. A word is covered if it stands in a shared shingle.
+#[derive(Clone, Copy)]
 struct Side {
     word_count: f32,
     covered_count: f32,
@@ -261,13 +336,20 @@ struct Side {
     longest_gap: f32,
     inner_gap: f32,
     head_gap: f32,
-    /// Short gaps between two runs that hold a number: what a template fills in.
-    number_gap_count: f32,
+    /// Short gaps between two runs that hold a figure: what a template fills in.
+    figure_gap_count: f32,
     /// The share of the words that the other text has nowhere.
     new_words: f32,
-    /// The share of the distinct numbers that the other text has too; 1 if there are none.
-    numbers_shared: f32,
-    numbers_missing: f32,
+    /// Of the distinct figures in the shared part, the share that the other text has too; 1 if
+    /// there are none.
+    figures_shared: f32,
+    figures_missing: f32,
+    /// Words by how rare they are: all, those that are covered, those in the best covered run,
+    /// and the covered share of the third of them that is the least covered.
+    rare_words: f32,
+    rare_covered: f32,
+    rare_longest_run: f32,
+    rare_lowest_third: f32,
 }
 
 /// From so many words on a run is solid: shorter ones may be phrases that everybody uses.
@@ -276,23 +358,29 @@ const SOLID_RUN_WORDS: usize = 12;
 /// A gap of so many words may be a blank in a template.
 const BLANK_WORDS_MAX: usize = 4;
 
+/// Up to so many words between two runs belong to what is shared.
+const INNER_WORDS_MAX: usize = 12;
+
+/// How much a word weighs that so many other stories have. Frame is weighed, not deleted.
+fn rarity(others: u8) -> f32 {
+    1.0 / (1.0 + f32::from(others))
+}
+
 impl Side {
-    fn new(sketch: &Sketch, covered: &[bool], words: &WordSet, other_words: &WordSet) -> Self {
+    fn new(sketch: &Sketch, covered: &[bool], others: &[u8], other_words: &WordSet) -> Self {
         let text = sketch.text();
         let thirds: [f32; 3] = std::array::from_fn(|third| {
             covered_share(&covered[covered.len() * third / 3..covered.len() * (third + 1) / 3])
         });
         let [lowest_third, middle_third, _] = sorted(thirds);
         let covered_count = covered.iter().filter(|&&covered| covered).count();
-        let stretches = Stretches::new(text, covered);
+        let stretches = Stretches::new(text, covered, others);
         let new_count = text.iter().filter(|&&word| !other_words.contains(word)).count();
-        let number_count: u32 = words.numbers().iter().map(|bits| bits.count_ones()).sum();
-        let both = words.numbers().iter().zip(other_words.numbers());
-        let shared_number_count: u32 = both.map(|(a, b)| (a & b).count_ones()).sum();
-        let numbers_shared = match number_count {
-            0 => 1.0,
-            _ => ratio(shared_number_count as usize, number_count as usize),
-        };
+        let mut figures = stretches.figures;
+        figures.sort_unstable();
+        figures.dedup();
+        let missing = figures.iter().filter(|&&figure| !other_words.contains(figure)).count();
+        let rare = RareThirds::new(covered, others);
         Side {
             word_count: text.len() as f32,
             covered_count: covered_count as f32,
@@ -304,13 +392,43 @@ impl Side {
             longest_gap: stretches.longest_gap as f32,
             inner_gap: stretches.inner_gap as f32,
             head_gap: covered.iter().take_while(|&&covered| !covered).count() as f32,
-            number_gap_count: stretches.number_gap_count as f32,
+            figure_gap_count: stretches.figure_gap_count as f32,
             new_words: ratio(new_count, text.len()),
-            numbers_shared,
-            numbers_missing: (number_count - shared_number_count) as f32,
+            figures_shared: match figures.len() {
+                0 => 1.0,
+                len => ratio(len - missing, len),
+            },
+            figures_missing: missing as f32,
+            rare_words: rare.words,
+            rare_covered: rare.covered,
+            rare_longest_run: stretches.rare_longest_run,
+            rare_lowest_third: rare.lowest_third,
         }
     }
+
+    /// The shorter and the longer one. Where both are about as long each is a bit of the other, so
+    /// that a line more or less never swaps them.
+    fn by_length(a: &Side, b: &Side) -> (Side, Side) {
+        let (shorter, longer) = if a.word_count <= b.word_count { (a, b) } else { (b, a) };
+        let apart = libm::logf(longer.word_count / shorter.word_count) / APART_LOG;
+        let share = 0.5 + 0.5 * apart.min(1.0);
+        (shorter.mixed(longer, share), longer.mixed(shorter, share))
+    }
+
+    /// So much of this one and the rest of the other.
+    fn mixed(&self, other: &Side, share: f32) -> Side {
+        let mix = |a: f32, b: f32| share * a + (1.0 - share) * b;
+        macro_rules! mixed {
+            ($($field:ident)*) => { Side { $($field: mix(self.$field, other.$field)),* } };
+        }
+        mixed!(word_count covered_count first_third lowest_third middle_third longest_run mean_run
+            longest_gap inner_gap head_gap figure_gap_count new_words figures_shared
+            figures_missing rare_words rare_covered rare_longest_run rare_lowest_third)
+    }
 }
+
+/// From this logarithm of the ratio of their lengths on, one text is the shorter: a fifth.
+const APART_LOG: f32 = 0.182;
 
 fn covered_share(covered: &[bool]) -> f32 {
     ratio(covered.iter().filter(|&&covered| covered).count(), covered.len())
@@ -321,40 +439,73 @@ fn sorted(mut values: [f32; 3]) -> [f32; 3] {
     values
 }
 
+/// A text cut into three of equal weight by what is rare in it.
+struct RareThirds {
+    words: f32,
+    covered: f32,
+    lowest_third: f32,
+}
+
+impl RareThirds {
+    fn new(covered: &[bool], others: &[u8]) -> Self {
+        let words: f32 = others.iter().map(|&others| rarity(others)).sum();
+        let mut thirds = [0.0; 3];
+        let mut at = 0.0;
+        for (&covered, &others) in covered.iter().zip(others) {
+            let weight = rarity(others);
+            if covered {
+                thirds[((at + weight / 2.0) / words * 3.0).min(2.0) as usize] += weight;
+            }
+            at += weight;
+        }
+        let [lowest, ..] = sorted(thirds);
+        let lowest_third = (3.0 * lowest / words).min(1.0);
+        RareThirds { words, covered: thirds.iter().sum(), lowest_third }
+    }
+}
+
 /// The runs of covered words of a text, and the gaps between them.
 #[derive(Default)]
 struct Stretches {
     run_count: usize,
     longest_run: usize,
+    rare_longest_run: f32,
     longest_gap: usize,
     /// The longest gap between two solid runs.
     inner_gap: usize,
-    number_gap_count: usize,
+    figure_gap_count: usize,
+    /// All figures in runs and in short gaps between them.
+    figures: Vec<WordCode>,
 }
 
 impl Stretches {
-    fn new(text: &[WordCode], covered: &[bool]) -> Self {
+    fn new(text: &[WordCode], covered: &[bool], others: &[u8]) -> Self {
         let mut stretches = Stretches::default();
         // The longest gap since the last solid run, if there was any.
         let mut gap_after_solid = None;
         let mut start = 0;
         for stretch in covered.chunk_by(|a, b| a == b) {
             let (len, end) = (stretch.len(), start + stretch.len());
+            let figures = || text[start..end].iter().copied().filter(|&word| is_figure(word));
             if stretch[0] {
                 stretches.run_count += 1;
                 stretches.longest_run = stretches.longest_run.max(len);
+                let rare: f32 = others[start..end].iter().map(|&others| rarity(others)).sum();
+                stretches.rare_longest_run = stretches.rare_longest_run.max(rare);
                 if len >= SOLID_RUN_WORDS {
                     let gap = gap_after_solid.replace(0).unwrap_or(0);
                     stretches.inner_gap = stretches.inner_gap.max(gap);
                 }
+                stretches.figures.extend(figures());
             } else {
                 stretches.longest_gap = stretches.longest_gap.max(len);
                 gap_after_solid = gap_after_solid.map(|longest: usize| longest.max(len));
-                let is_inner = start > 0 && end < text.len();
-                let is_number_gap = is_inner
-                    && len <= BLANK_WORDS_MAX
-                    && text[start..end].iter().any(|word| word.is_number());
-                stretches.number_gap_count += usize::from(is_number_gap);
+                if start > 0 && end < text.len() && len <= INNER_WORDS_MAX {
+                    let before = stretches.figures.len();
+                    stretches.figures.extend(figures());
+                    let is_blank = len <= BLANK_WORDS_MAX && stretches.figures.len() > before;
+                    stretches.figure_gap_count += usize::from(is_blank);
+                }
             }
             start = end;
         }

@@ -3,25 +3,116 @@
 //! The articles they are made from are those of the pairs that are trained on, so that a judge
 //! that is scored on other pairs has seen nothing of them.
 
+use std::collections::BTreeSet;
+
+use super::counts::{Counts, STORY_COUNT_MAX, counted, others_by_word};
+use super::features::{FeatureVector, Knowledge, Probe, align, features, is_figure};
+use super::shingles::shingles;
 use super::sketch::{Sketch, WordCode};
 use super::train::Label;
 
-/// A way to make pairs, what these are, and how much they weigh in either forest.
+/// A way to make pairs, what these are, what collections may know of them, and how much they weigh
+/// in either forest.
 pub(super) struct Recipe {
-    make: fn(&mut Maker) -> Option<(Sketch, Sketch)>,
+    make: fn(&mut Maker) -> Option<Made>,
+    settings: &'static [Setting],
     pub(super) label: Label,
     pub(super) near_weight: f64,
     pub(super) partial_weight: f64,
 }
 
-pub(super) const RECIPES: [Recipe; 6] = [
-    Recipe { make: same_frame, label: Label::No, near_weight: 4.0, partial_weight: 8.0 },
-    Recipe { make: framed_copies, label: Label::Yes, near_weight: 4.0, partial_weight: 4.0 },
-    Recipe { make: long_quotation, label: Label::Partial, near_weight: 1.0, partial_weight: 5.0 },
-    Recipe { make: short_quotation, label: Label::No, near_weight: 1.0, partial_weight: 2.0 },
-    Recipe { make: filled_template, label: Label::No, near_weight: 3.0, partial_weight: 3.0 },
-    Recipe { make: brief_copies, label: Label::Yes, near_weight: 1.0, partial_weight: 1.0 },
+/// What the collection that a pair meets in knows of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Setting {
+    /// Nothing of anything.
+    Empty,
+    /// A lot, and the frame of neither: theirs are the first articles of their sites.
+    NewSite,
+    /// A lot, and the frame too.
+    KnownSite,
+}
+
+use Setting::{Empty, KnownSite, NewSite};
+
+pub(super) const RECIPES: [Recipe; 10] = [
+    Recipe {
+        make: same_frame,
+        settings: &[Empty, KnownSite, KnownSite],
+        label: Label::No,
+        near_weight: 4.0,
+        partial_weight: 8.0,
+    },
+    Recipe {
+        make: framed_copies,
+        settings: &[Empty, NewSite, KnownSite],
+        label: Label::Yes,
+        near_weight: 4.0,
+        partial_weight: 4.0,
+    },
+    Recipe {
+        make: long_quotation,
+        settings: &[Empty, NewSite, KnownSite],
+        label: Label::Partial,
+        near_weight: 1.0,
+        partial_weight: 5.0,
+    },
+    Recipe {
+        make: short_quotation,
+        settings: &[Empty, NewSite, KnownSite],
+        label: Label::No,
+        near_weight: 1.0,
+        partial_weight: 2.0,
+    },
+    Recipe {
+        make: filled_template,
+        settings: &[Empty, NewSite, KnownSite],
+        label: Label::No,
+        near_weight: 3.0,
+        partial_weight: 3.0,
+    },
+    Recipe {
+        make: brief_copies,
+        settings: &[Empty, NewSite],
+        label: Label::Yes,
+        near_weight: 1.0,
+        partial_weight: 1.0,
+    },
+    Recipe {
+        make: long_passage,
+        settings: &[NewSite],
+        label: Label::Partial,
+        near_weight: 1.0,
+        partial_weight: 4.0,
+    },
+    Recipe {
+        make: local_leads,
+        settings: &[Empty, NewSite, KnownSite],
+        label: Label::Yes,
+        near_weight: 3.0,
+        partial_weight: 2.0,
+    },
+    Recipe {
+        make: teaser,
+        settings: &[Empty, NewSite],
+        label: Label::Yes,
+        near_weight: 0.5,
+        partial_weight: 1.0,
+    },
+    Recipe {
+        make: scattered_frame,
+        settings: &[KnownSite],
+        label: Label::No,
+        near_weight: 2.0,
+        partial_weight: 4.0,
+    },
 ];
+
+/// Two texts, and what in them is frame.
+struct Made {
+    a: Sketch,
+    b: Sketch,
+    frame: Vec<Vec<WordCode>>,
+}
 
 /// Makes pairs from articles that all have words; there must be at least one.
 pub(super) struct Maker<'a> {
@@ -35,8 +126,38 @@ impl<'a> Maker<'a> {
     }
 
     /// `None` if the articles drawn do not lend themselves to it.
-    pub(super) fn pair(&mut self, recipe: &Recipe) -> Option<(Sketch, Sketch)> {
-        (recipe.make)(self)
+    pub(super) fn features(&mut self, recipe: &Recipe) -> Option<FeatureVector> {
+        let setting = recipe.settings[self.random.below(recipe.settings.len())];
+        let made = (recipe.make)(self)?;
+        let frame_count = match setting {
+            KnownSite => self.random.between(2, usize::from(STORY_COUNT_MAX) + 1) as u8,
+            Empty | NewSite => 0,
+        };
+        let frame: BTreeSet<u64> = made.frame.iter().flat_map(|piece| shingles(piece)).collect();
+        let nothing = Counts::default();
+        let salt = self.random.next();
+        let others = |sketch: &Sketch| {
+            let story_count = |shingle: u64| {
+                let none = nothing.story_count(shingle)?;
+                Some(match setting {
+                    Empty => none,
+                    _ if frame.contains(&shingle) => frame_count,
+                    _ => chance_count(shingle ^ salt),
+                })
+            };
+            others_by_word(sketch.text().len(), &counted(sketch.text(), story_count))
+        };
+        let knowledge = Knowledge {
+            stories: match setting {
+                Empty => self.random.below(20) as u64,
+                _ => self.random.log_between(200, 100_000) as u64,
+            },
+            probe_others: others(&made.a),
+            other_others: others(&made.b),
+        };
+        let probe = Probe::new(&made.a, &nothing);
+        let alignment = align(&probe, &made.b)?;
+        Some(features(&probe, &made.b, &alignment, &knowledge))
     }
 
     fn article(&mut self) -> &'a Sketch {
@@ -65,13 +186,23 @@ impl<'a> Maker<'a> {
     }
 }
 
+/// How many others have a shingle of running text: mostly none, and of a phrase several.
+fn chance_count(shingle: u64) -> u8 {
+    match Random(shingle).below(100) {
+        0..88 => 0,
+        88..94 => 1,
+        94..97 => 2,
+        _ => STORY_COUNT_MAX / 2,
+    }
+}
+
 fn head(article: &Sketch, word_count: usize) -> &[WordCode] {
     &article.text()[..word_count.min(article.text().len())]
 }
 
 /// Articles that share nothing but a site's navigation, footer or picture captions, or only the
 /// notice that stands in for the text.
-fn same_frame(maker: &mut Maker) -> Option<(Sketch, Sketch)> {
+fn same_frame(maker: &mut Maker) -> Option<Made> {
     const FRAME_WORDS_MIN: usize = 30;
     let random = &mut maker.random;
     let (top_len, own_len_end, bottom_len) = if random.below(4) == 0 {
@@ -89,16 +220,18 @@ fn same_frame(maker: &mut Maker) -> Option<(Sketch, Sketch)> {
         let own = maker.running_text(own_len);
         Sketch::of_words(maker.title(), [top, &own, &bottom].concat())
     };
-    Some((framed(), framed()))
+    let (a, b) = (framed(), framed());
+    Some(Made { a, b, frame: vec![top.to_vec(), bottom] })
 }
 
 /// What two outlets make of one agency's text: another headline, another end, a line of their own
 /// before it, within it or instead of a part of it, and their footer.
-fn framed_copies(maker: &mut Maker) -> Option<(Sketch, Sketch)> {
+fn framed_copies(maker: &mut Maker) -> Option<Made> {
     let body_len = maker.random.log_between(50, 1000);
     let body = maker.running_text(body_len);
     let (title, other_title) = (maker.title(), maker.title());
     let is_retitled = maker.random.below(2) == 0;
+    let mut frame = Vec::new();
     let mut framed = |title: Vec<WordCode>| {
         let random = &mut maker.random;
         let kept = if random.below(2) == 0 {
@@ -116,26 +249,32 @@ fn framed_copies(maker: &mut Maker) -> Option<(Sketch, Sketch)> {
         let inset = maker.passage(inset_len);
         let footer = maker.passage(footer_len);
         let text = [top, &body[..place], inset, &body[place + replaced..kept], footer].concat();
+        frame.push(footer.to_vec());
         Sketch::of_words(title, text)
     };
-    let other = framed(if is_retitled { other_title } else { title.clone() });
-    Some((framed(title), other))
+    let a = framed(if is_retitled { other_title } else { title.clone() });
+    let b = framed(title);
+    Some(Made { a, b, frame })
 }
 
 /// An article that carries about half of another one between words of its own.
-fn long_quotation(maker: &mut Maker) -> Option<(Sketch, Sketch)> {
+fn long_quotation(maker: &mut Maker) -> Option<Made> {
     let percent = maker.random.between(45, 75);
-    Some(quotation(maker, percent))
+    Some(quotation(maker, percent, usize::MAX))
 }
 
 /// An article that carries no more of another one than some statements or a paragraph.
-fn short_quotation(maker: &mut Maker) -> Option<(Sketch, Sketch)> {
-    let percent = maker.random.between(12, 30);
-    Some(quotation(maker, percent))
+fn short_quotation(maker: &mut Maker) -> Option<Made> {
+    let percent = maker.random.between(10, 28);
+    Some(quotation(maker, percent, QUOTED_WORDS_MAX))
 }
 
-/// So much of an article in up to six pieces, in order, between words of another article.
-fn quotation(maker: &mut Maker, percent: usize) -> (Sketch, Sketch) {
+/// What is quoted at one place is no longer than that: more of one piece is a part of an article.
+const QUOTED_WORDS_MAX: usize = 70;
+
+/// So much of an article in some pieces, in order, between words of another article. Both may stand
+/// in frames of their own.
+fn quotation(maker: &mut Maker, percent: usize, piece_words_max: usize) -> Made {
     const PIECE_WORDS_MIN: usize = 15;
     let article_len = maker.random.log_between(80, 1200);
     let article = maker.running_text(article_len);
@@ -143,6 +282,7 @@ fn quotation(maker: &mut Maker, percent: usize) -> (Sketch, Sketch) {
     let own_len = quoted_len * maker.random.between(50, 300) / 100;
     let own = maker.running_text(own_len);
     let piece_count = maker.random.between(1, 7).min(quoted_len / PIECE_WORDS_MIN).max(1);
+    let piece_count = piece_count.max(quoted_len.div_ceil(piece_words_max));
     let (step, own_step) = (article.len() / piece_count, own.len() / (piece_count + 1));
     let piece_len = (quoted_len / piece_count).min(step);
     let mut text = Vec::with_capacity(own.len() + quoted_len);
@@ -152,15 +292,107 @@ fn quotation(maker: &mut Maker, percent: usize) -> (Sketch, Sketch) {
         text.extend_from_slice(&article[start..start + piece_len]);
     }
     text.extend_from_slice(&own[piece_count * own_step..]);
-    (Sketch::of_words(maker.title(), text), Sketch::of_words(maker.title(), article))
+    let mut frame = Vec::new();
+    let mut framed = |text: Vec<WordCode>| {
+        let footer_len = maker.random.below(2) * maker.random.log_between(10, 300);
+        frame.push(maker.running_text(footer_len));
+        let text = [text, frame.last().cloned().unwrap_or_default()].concat();
+        Sketch::of_words(maker.title(), text)
+    };
+    let (a, b) = (framed(text), framed(article));
+    Made { a, b, frame }
+}
+
+/// One long passage in two articles that have little else in common.
+fn long_passage(maker: &mut Maker) -> Option<Made> {
+    let passage_len = maker.random.between(110, 400);
+    let passage = maker.running_text(passage_len);
+    let mut around = || {
+        let own_len = passage_len * maker.random.between(110, 700) / 100;
+        let own = maker.running_text(own_len);
+        let place = match maker.random.below(3) {
+            0 => 0,
+            1 => own_len,
+            _ => maker.random.below(own_len),
+        };
+        let text = [&own[..place], &passage, &own[place..]].concat();
+        Sketch::of_words(maker.title(), text)
+    };
+    let (a, b) = (around(), around());
+    Some(Made { a, b, frame: Vec::new() })
+}
+
+/// A paper's own lead over an agency's text is a paragraph or two. More is an article of its own.
+const LEAD_WORDS_MAX: usize = 70;
+
+/// One agency's text under leads that the papers wrote for their town, and over their credits.
+fn local_leads(maker: &mut Maker) -> Option<Made> {
+    let body_len = maker.random.log_between(70, 800);
+    let body = maker.running_text(body_len);
+    let mut frame = Vec::new();
+    let mut led = || {
+        let lead_len = maker.random.below(2) * body_len * maker.random.between(4, 32) / 100;
+        let credit_len = maker.random.below(2) * body_len * maker.random.between(2, 15) / 100;
+        let (lead_len, credit_len) = (lead_len.min(LEAD_WORDS_MAX), credit_len.min(LEAD_WORDS_MAX));
+        let (lead, credit) = (maker.running_text(lead_len), maker.running_text(credit_len));
+        let text = [&lead[..], &body, &credit].concat();
+        frame.push(credit);
+        Sketch::of_words(maker.title(), text)
+    };
+    let (a, b) = (led(), led());
+    Some(Made { a, b, frame })
+}
+
+/// The first words of an article, and how many characters are missing.
+fn teaser(maker: &mut Maker) -> Option<Made> {
+    let article = maker.article();
+    let words = head(article, maker.random.between(22, 70));
+    if article.text().len() < 3 * words.len() {
+        return None;
+    }
+    let mut text = words.to_vec();
+    let other = maker.article().text();
+    if let Some(number) = other.iter().find(|word| word.is_number())
+        && maker.random.below(2) == 0
+    {
+        text.extend([*number, other[0]]);
+    }
+    let title = if maker.random.below(3) > 0 { article.title().to_vec() } else { maker.title() };
+    Some(Made { a: Sketch::of_words(title, text), b: article.clone(), frame: Vec::new() })
+}
+
+/// Articles of one site that has its captions, or its links to others, all over the text.
+fn scattered_frame(maker: &mut Maker) -> Option<Made> {
+    let piece_count = maker.random.between(3, 14);
+    let piece_len_end = maker.random.between(12, 90);
+    let pieces: Vec<Vec<WordCode>> = (0..piece_count)
+        .map(|_| {
+            let len = maker.random.between(8, piece_len_end);
+            maker.passage(len).to_vec()
+        })
+        .collect();
+    let mut scattered = || {
+        let own_len_end = maker.random.between(10, 200);
+        let mut text = Vec::new();
+        for piece in &pieces {
+            let own_len = maker.random.between(4, own_len_end);
+            text.extend(maker.running_text(own_len));
+            if maker.random.below(6) > 0 {
+                text.extend_from_slice(piece);
+            }
+        }
+        Sketch::of_words(maker.title(), text)
+    };
+    let (a, b) = (scattered(), scattered());
+    Some(Made { a, b, frame: pieces })
 }
 
 /// One notice filled in twice: most numbers are others, and here and there a few words.
-fn filled_template(maker: &mut Maker) -> Option<(Sketch, Sketch)> {
+fn filled_template(maker: &mut Maker) -> Option<Made> {
     let template = maker.article();
     let words = head(template, maker.random.between(18, 160));
     let numbers: Vec<WordCode> =
-        maker.article().text().iter().copied().filter(|word| word.is_number()).collect();
+        maker.article().text().iter().copied().filter(|&word| is_figure(word)).collect();
     let fillings = maker.article().text();
     let random = &mut maker.random;
     let words_a_blank = random.between(15, 50);
@@ -169,7 +401,7 @@ fn filled_template(maker: &mut Maker) -> Option<(Sketch, Sketch)> {
     let mut rest = words;
     while let [word, others @ ..] = rest {
         rest = others;
-        if word.is_number() && !numbers.is_empty() && random.below(10) > 0 {
+        if is_figure(*word) && !numbers.is_empty() && random.below(10) > 0 {
             let number = numbers[random.below(numbers.len())];
             number_count += usize::from(number != *word);
             filled.push(number);
@@ -193,12 +425,13 @@ fn filled_template(maker: &mut Maker) -> Option<(Sketch, Sketch)> {
         title[place] = fillings[random.below(fillings.len())];
     }
     let original = Sketch::of_words(template.title().to_vec(), words.to_vec());
-    Some((original, Sketch::of_words(title, filled)))
+    let frame = vec![words.to_vec()];
+    Some(Made { a: original, b: Sketch::of_words(title, filled), frame })
 }
 
 /// A sentence or two as two agencies' feeds have it: another name before it, another headline, a
 /// word exchanged, the end cut off.
-fn brief_copies(maker: &mut Maker) -> Option<(Sketch, Sketch)> {
+fn brief_copies(maker: &mut Maker) -> Option<Made> {
     const WORDS_MIN: usize = 18;
     let article = maker.article();
     let words = head(article, maker.random.between(WORDS_MIN, 60));
@@ -224,7 +457,8 @@ fn brief_copies(maker: &mut Maker) -> Option<(Sketch, Sketch)> {
     }
     let title = if random.below(2) == 0 { other.title() } else { article.title() };
     let copy = Sketch::of_words(title.to_vec(), [tag, &body].concat());
-    Some((Sketch::of_words(article.title().to_vec(), words.to_vec()), copy))
+    let original = Sketch::of_words(article.title().to_vec(), words.to_vec());
+    Some(Made { a: original, b: copy, frame: Vec::new() })
 }
 
 /// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): small, and the same everywhere.

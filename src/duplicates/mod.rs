@@ -4,6 +4,7 @@
 //! [`posting_keys`]. The judge compares one pair at a time, by what [`Sketch`] keeps of either
 //! article, and is pure: no I/O, no clock, and time linear in the length of the texts.
 
+mod counts;
 pub mod decision;
 mod features;
 mod made;
@@ -20,8 +21,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use counts::Counts;
 pub use features::Probe;
-use features::{Alignment, FEATURES, align, features};
+use features::{Alignment, FEATURES, FeatureVector, align, features};
 pub use overlap::{OVERLAP_WORDS_MIN, Overlap, overlaps};
 pub use sketch::{
     POSTING_KEYS_MAX, PostingKey, SHINGLE_WORDS, Sketch, TEXT_WORDS_MAX, TITLE_WORDS_MAX,
@@ -138,15 +140,27 @@ impl Judge {
             return Comparison::EXACT;
         }
         let Some(alignment) = align(probe, other) else { return Comparison::NONE };
-        let features = features(probe, other, &alignment);
-        let near = self.near.probability(&features);
-        let (kind, probability) = if near >= self.near_threshold {
-            (Some(MatchKind::Near), near)
-        } else {
-            let partial = self.partial.probability(&features).max(near);
-            ((partial >= self.partial_threshold).then_some(MatchKind::Partial), partial)
-        };
+        let knowledge = probe.knowledge(other, &alignment);
+        let features = features(probe, other, &alignment, &knowledge);
+        let (kind, probability) = self.kind(&features);
         let Alignment { jaccard, containment, .. } = alignment;
         Comparison { kind, probability, similarity: jaccard, containment }
+    }
+
+    /// How likely a pair of these features is near, and at least partial.
+    fn probabilities(&self, features: &FeatureVector) -> (f32, f32) {
+        let near = self.near.probability(features);
+        (near, self.partial.probability(features).max(near))
+    }
+
+    /// The kind of match that features tell of, and how sure that is.
+    fn kind(&self, features: &FeatureVector) -> (Option<MatchKind>, f32) {
+        match self.probabilities(features) {
+            (near, _) if near >= self.near_threshold => (Some(MatchKind::Near), near),
+            (_, partial) if partial >= self.partial_threshold => {
+                (Some(MatchKind::Partial), partial)
+            }
+            (_, partial) => (None, partial),
+        }
     }
 }

@@ -66,8 +66,13 @@ const NUMBER_BIT: u16 = 1 << 15;
 
 impl WordCode {
     fn new(word: &Word) -> Self {
-        let code = (word.hash >> 49) as u16;
+        let WordCode(code) = WordCode::of_hash(word.hash);
         WordCode(if word.class() == WordClass::Number { code | NUMBER_BIT } else { code })
+    }
+
+    /// The code of a word of this hash that is no number.
+    pub(super) fn of_hash(hash: u64) -> Self {
+        WordCode((hash >> 49) as u16)
     }
 
     pub(super) fn is_number(self) -> bool {
@@ -164,12 +169,6 @@ impl Sketch {
     /// Same title and same body, word by word, and at least one word.
     pub(super) fn same_content(&self, other: &Sketch) -> bool {
         self.content == other.content && !(self.text.is_empty() && self.title.is_empty())
-    }
-
-    /// Which of two sketches is the shorter: by length, and if that is equal by content, so that
-    /// the order in which two articles are given never matters.
-    pub(super) fn length_order(&self) -> (usize, u64) {
-        (self.text.len(), self.content)
     }
 
     pub(super) fn title(&self) -> &[WordCode] {

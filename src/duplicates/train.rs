@@ -1,19 +1,21 @@
 //! Trains the judge on labelled pairs and tells how good it is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::counts::Counts;
 use super::features::{FEATURES, FeatureVector, Probe, Sense, align, features};
 use super::made::{Maker, RECIPES, Recipe};
-use super::sketch::Sketch;
+use super::sketch::{Sketch, posting_keys};
 use super::trees::{Forest, Split, Tree, sigmoid};
 use super::{Judge, MatchKind};
 use crate::text::{Document, bigram_hash, word_hash};
@@ -28,18 +30,24 @@ pub enum TrainError {
     NoPairs(PathBuf),
 }
 
-/// The sets the judge learns from, by file name, and how much each of them weighs as a whole:
-/// real pairs of news more than derived ones, and than web pages.
-const TRAINING_SETS: [(&str, f64); 8] = [
-    ("natural_modern", 5.0),
-    ("natural_reuters_rule_labelled", 5.0),
-    ("webis_trec_web", 3.0),
-    ("webis_trec_terabyte", 5.0),
-    ("derived_mutations", 4.0),
-    ("derived_hard_negatives", 2.0),
-    ("semeval_same_event_negatives", 1.0),
-    ("clough_stevenson_short_answers", 0.3),
+/// The sets the judge learns from, by file name, where they come from, and how much each of them
+/// weighs as a whole: real pairs of news more than derived ones, and than web pages.
+const TRAINING_SETS: [(&str, &str, f64); 10] = [
+    ("natural_modern", "modern", 5.0),
+    ("natural_fresh", "fresh", 5.0),
+    ("natural_briefs", "briefs", 3.0),
+    ("natural_reuters_rule_labelled", "reuters", 4.0),
+    ("webis_trec_web", "web", 1.0),
+    ("webis_trec_terabyte", "web", 1.0),
+    ("derived_mutations", "derived", 4.0),
+    ("derived_hard_negatives", "derived", 2.0),
+    ("semeval_same_event_negatives", "semeval", 1.0),
+    ("clough_stevenson_short_answers", "answers", 0.3),
 ];
+
+/// The probabilities from which on a pair is near and partial.
+const NEAR_THRESHOLD: f32 = 0.55;
+const PARTIAL_THRESHOLD: f32 = 0.7;
 
 /// Kinds of pairs that were edited beyond what anybody calls the same article. They are scored,
 /// not learnt from.
@@ -96,8 +104,10 @@ pub struct Pair {
     pub b_id: String,
     a: Sketch,
     b: Sketch,
-    /// `None` if the two have no shingle in common: then nothing is left to be judged.
-    features: Option<FeatureVector>,
+    keys: Vec<u32>,
+    /// As seen from collections of several sizes, the largest last. `None` where the two have next
+    /// to nothing in common: then nothing is left to be judged.
+    views: Vec<FeatureVector>,
 }
 
 impl Pair {
@@ -106,8 +116,8 @@ impl Pair {
     }
 }
 
-/// All pairs of a `.jsonl` or `.jsonl.gz` file. The set is named after the file.
-pub fn read_pairs(path: &Path) -> Result<Vec<Pair>, TrainError> {
+/// The lines of a `.jsonl` or `.jsonl.gz` file.
+fn read_lines<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>, TrainError> {
     let read_error = |source| TrainError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(read_error)?;
     let reader: Box<dyn BufRead> = if path.extension().is_some_and(|ext| ext == "gz") {
@@ -115,22 +125,26 @@ pub fn read_pairs(path: &Path) -> Result<Vec<Pair>, TrainError> {
     } else {
         Box::new(BufReader::new(file))
     };
+    let parse = |(index, line): (usize, io::Result<String>)| {
+        serde_json::from_str(&line.map_err(read_error)?).map_err(|source| TrainError::Parse {
+            path: path.to_owned(),
+            line: index + 1,
+            source,
+        })
+    };
+    reader.lines().enumerate().map(parse).collect()
+}
+
+/// All pairs of a `.jsonl` or `.jsonl.gz` file. The set is named after the file.
+pub fn read_pairs(path: &Path) -> Result<Vec<Pair>, TrainError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let set = name.split('.').next().unwrap_or_default();
-    let mut pairs = Vec::new();
-    for (index, line) in reader.lines().enumerate() {
-        let parsed = serde_json::from_str(&line.map_err(read_error)?).map_err(|source| {
-            TrainError::Parse { path: path.to_owned(), line: index + 1, source }
-        })?;
-        pairs.push(pair_from_line(set, parsed));
-    }
-    Ok(pairs)
+    Ok(read_lines(path)?.into_iter().map(|line| pair_from_line(set, line)).collect())
 }
 
 fn pair_from_line(set: &str, line: PairLine) -> Pair {
-    let a = Sketch::new(&Document::new(&line.a_title, &line.a_text));
-    let b = Sketch::new(&Document::new(&line.b_title, &line.b_text));
-    let features = features_of(&a, &b);
+    let a = Document::new(&line.a_title, &line.a_text);
+    let b = Document::new(&line.b_title, &line.b_text);
     Pair {
         set: set.to_owned(),
         kind: line.kind,
@@ -138,21 +152,140 @@ fn pair_from_line(set: &str, line: PairLine) -> Pair {
         borderline: line.borderline,
         a_id: line.a_id,
         b_id: line.b_id,
-        a,
-        b,
-        features,
+        keys: posting_keys(&a),
+        a: Sketch::new(&a),
+        b: Sketch::new(&b),
+        views: Vec::new(),
     }
 }
 
-fn features_of(a: &Sketch, b: &Sketch) -> Option<FeatureVector> {
-    let probe = Probe::new(a);
-    align(&probe, b).map(|alignment| features(&probe, b, &alignment))
+/// What is asked of a line of background: an article that is in no pair.
+#[derive(Debug, Deserialize)]
+struct ArticleLine {
+    id: String,
+    #[serde(default)]
+    title: String,
+    text: String,
+}
+
+/// An article that a collection holds beside those that are asked about.
+pub struct Article {
+    sketch: Sketch,
+    keys: Vec<u32>,
+}
+
+/// Articles of several files, without those that stand in a pair, in an order that mixes them.
+pub fn read_background(paths: &[PathBuf], pairs: &[Pair]) -> Result<Vec<Article>, TrainError> {
+    let in_pairs: BTreeSet<&str> =
+        pairs.iter().flat_map(|pair| [article_id(&pair.a_id), article_id(&pair.b_id)]).collect();
+    let mut articles: BTreeMap<u64, Article> = BTreeMap::new();
+    for path in paths {
+        for line in read_lines::<ArticleLine>(path)? {
+            if !in_pairs.contains(line.id.as_str()) {
+                let document = Document::new(&line.title, &line.text);
+                let (keys, sketch) = (posting_keys(&document), Sketch::new(&document));
+                let order = bigram_hash(word_hash(line.id.as_bytes()), 1);
+                articles.insert(order, Article { sketch, keys });
+            }
+        }
+    }
+    Ok(articles.into_values().collect())
+}
+
+/// A collection as it is filled: every article is counted, and of those that join a story what is
+/// new in them.
+struct Filing<'a> {
+    counts: Counts,
+    /// The articles that began a story, by posting key.
+    began: HashMap<u32, Vec<&'a Sketch>>,
+}
+
+/// From this similarity on an article joins a story. In life the judge decides; here it is about
+/// to be trained.
+const STORY_JACCARD: f32 = 0.5;
+
+impl<'a> Filing<'a> {
+    fn new() -> Self {
+        Filing { counts: Counts::default(), began: HashMap::new() }
+    }
+
+    fn file(&mut self, sketch: &'a Sketch, keys: &[u32]) {
+        const LIST_MAX: usize = 32;
+        let probe = Probe::new(sketch, &self.counts);
+        let candidates = keys.iter().filter_map(|key| self.began.get(key));
+        let story = candidates.flatten().find(|began| {
+            align(&probe, began).is_some_and(|alignment| alignment.jaccard >= STORY_JACCARD)
+        });
+        self.counts.add(sketch, story.copied());
+        if story.is_none() {
+            for &key in keys {
+                let list = self.began.entry(key).or_default();
+                if list.len() < LIST_MAX {
+                    list.push(sketch);
+                }
+            }
+        }
+    }
+}
+
+/// How many articles of the background are in the collections that pairs are seen from.
+const BACKGROUND_SIZES: [usize; 3] = [600, 6000, usize::MAX];
+
+/// Larger sets are seen from fewer collections.
+const SEEN_FROM_ALL_MAX: usize = 400;
+
+/// Looks at all pairs from collections of several sizes: an empty one, and some that hold a part
+/// of the background and the first articles of all pairs of the set.
+pub fn look_at(pairs: &mut [Pair], background: &[Article]) {
+    for pair in pairs.iter_mut() {
+        pair.views.clear();
+        pair.views.extend(view(pair, &Counts::default()));
+    }
+    let mut sizes: Vec<usize> =
+        BACKGROUND_SIZES.iter().map(|&size| size.min(background.len())).collect();
+    sizes.dedup();
+    let sets: BTreeSet<String> = pairs.iter().map(|pair| pair.set.clone()).collect();
+    let mut filing = Filing::new();
+    let mut filed = 0;
+    for size in sizes {
+        for article in &background[filed..size] {
+            filing.file(&article.sketch, &article.keys);
+        }
+        filed = size;
+        for set in &sets {
+            let indices: Vec<usize> =
+                (0..pairs.len()).filter(|&index| pairs[index].set == *set).collect();
+            let counts = {
+                let mut filing =
+                    Filing { counts: filing.counts.clone(), began: filing.began.clone() };
+                let mut known = BTreeSet::new();
+                for &index in &indices {
+                    let pair = &pairs[index];
+                    if known.insert(&pair.a_id) {
+                        filing.file(&pair.a, &pair.keys);
+                    }
+                }
+                filing.counts
+            };
+            for index in indices {
+                let seen = view(&pairs[index], &counts);
+                pairs[index].views.extend(seen);
+            }
+        }
+    }
+}
+
+fn view(pair: &Pair, counts: &Counts) -> Option<FeatureVector> {
+    let probe = Probe::new(&pair.b, counts);
+    let alignment = align(&probe, &pair.a)?;
+    let knowledge = probe.knowledge(&pair.a, &alignment);
+    Some(features(&probe, &pair.a, &alignment, &knowledge))
 }
 
 /// All pairs of the sets that [`train`] learns from, of those that the folder has.
 pub fn read_training_pairs(folder: &Path) -> Result<Vec<Pair>, TrainError> {
     let mut pairs = Vec::new();
-    for (set, _) in TRAINING_SETS {
+    for (set, ..) in TRAINING_SETS {
         let paths = ["jsonl", "jsonl.gz"].map(|ext| folder.join(format!("{set}.{ext}")));
         if let Some(path) = paths.iter().find(|path| path.exists()) {
             pairs.extend(read_pairs(path)?);
@@ -170,7 +303,7 @@ pub fn train(pairs: &[&Pair], mut progress: impl FnMut(usize, usize)) -> Judge {
         progress(TREE_COUNT + tree, 2 * TREE_COUNT);
     });
     let (near, partial) = (Arc::new(near), Arc::new(partial));
-    Judge { near_threshold: 0.5, partial_threshold: 0.5, near, partial }
+    Judge { near_threshold: NEAR_THRESHOLD, partial_threshold: PARTIAL_THRESHOLD, near, partial }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -195,7 +328,8 @@ fn near_examples(pairs: &[&Pair], made: &[MadeExample]) -> Vec<Example> {
 /// the background or boilerplate. Few pairs show where that line runs; they weigh more.
 fn partial_examples(pairs: &[&Pair], made: &[MadeExample]) -> Vec<Example> {
     let mut examples = examples(pairs, |pair| {
-        let set_weight = if pair.set == "natural_modern" { 5.0 } else { 1.0 };
+        let is_graded = ["natural_modern", "natural_fresh"].contains(&pair.set.as_str());
+        let set_weight = if is_graded { 5.0 } else { 1.0 };
         Some(match pair.label {
             Label::Yes => (true, 0.3 * set_weight),
             Label::Partial => (true, 3.0 * set_weight),
@@ -215,15 +349,23 @@ fn examples(pairs: &[&Pair], target: impl Fn(&Pair) -> Option<(bool, f64)>) -> V
         *set_sizes.entry(&pair.set).or_default() += 1;
     }
     let set_weight = |set: &str| {
-        TRAINING_SETS.iter().find(|(name, _)| *name == set).map_or(1.0, |&(_, weight)| weight)
+        TRAINING_SETS.iter().find(|(name, ..)| *name == set).map_or(1.0, |&(.., weight)| weight)
     };
-    let example = |pair: &&Pair| {
-        let (is_match, weight) = target(pair)?;
+    let mut examples = Vec::new();
+    for (index, pair) in pairs.iter().filter(usable).enumerate() {
+        let Some((is_match, weight)) = target(pair) else { continue };
+        let set_size = set_sizes[pair.set.as_str()];
         let certainty = if pair.borderline { 0.5 } else { 1.0 };
-        let per_pair = WEIGHT_UNIT * set_weight(&pair.set) / set_sizes[pair.set.as_str()] as f64;
-        Some(Example { features: pair.features?, is_match, weight: weight * certainty * per_pair })
-    };
-    pairs.iter().filter(usable).filter_map(example).collect()
+        let mut views = &pair.views[..];
+        if set_size > SEEN_FROM_ALL_MAX && !views.is_empty() {
+            let seen = index % views.len();
+            views = &views[seen..=seen];
+        }
+        let per_pair = WEIGHT_UNIT * set_weight(&pair.set) / set_size as f64;
+        let weight = weight * certainty * per_pair / views.len() as f64;
+        examples.extend(views.iter().map(|&features| Example { features, is_match, weight }));
+    }
+    examples
 }
 
 /// What a set of weight 1 weighs, to be held against [`LEAF_PENALTY`].
@@ -248,10 +390,8 @@ fn made_examples(pairs: &[&Pair]) -> Vec<MadeExample> {
     let mut examples = Vec::with_capacity(RECIPES.len() * MADE_COUNT);
     for (index, recipe) in RECIPES.iter().enumerate() {
         // Most draws are used; the bound is for folders with very few pairs.
-        let made = (0..4 * MADE_COUNT).filter_map(|_| {
-            let (a, b) = maker.pair(recipe)?;
-            Some(MadeExample { recipe: index, features: features_of(&a, &b)? })
-        });
+        let made = (0..4 * MADE_COUNT)
+            .filter_map(|_| Some(MadeExample { recipe: index, features: maker.features(recipe)? }));
         examples.extend(made.take(MADE_COUNT));
     }
     examples
@@ -520,48 +660,84 @@ fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
 }
 
-/// What the judge says of a pair.
-pub fn judge_pair(judge: &Judge, pair: &Pair) -> Option<MatchKind> {
-    judge.compare(&Probe::new(&pair.a), &pair.b).kind
+/// What a judge says of a pair that is seen from the largest of its collections.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Answer {
+    pub is_exact: bool,
+    pub near: f32,
+    pub partial: f32,
+}
+
+impl Answer {
+    pub fn new(judge: &Judge, pair: &Pair) -> Self {
+        if pair.a.same_content(&pair.b) {
+            return Answer { is_exact: true, near: 1.0, partial: 1.0 };
+        }
+        let probabilities = pair.views.last().map(|features| judge.probabilities(features));
+        let (near, partial) = probabilities.unwrap_or_default();
+        Answer { is_exact: false, near, partial }
+    }
+
+    pub fn kind(&self) -> Option<MatchKind> {
+        if self.is_exact {
+            Some(MatchKind::Exact)
+        } else if self.near >= NEAR_THRESHOLD {
+            Some(MatchKind::Near)
+        } else {
+            (self.partial >= PARTIAL_THRESHOLD).then_some(MatchKind::Partial)
+        }
+    }
 }
 
 /// Answers for pairs, one to one, each by a judge that saw neither of its two articles: the
 /// articles are parted into `fold_count` groups that no pair crosses.
-pub fn cross_validate(pairs: &[Pair], fold_count: u64, seed: u64) -> Vec<Option<MatchKind>> {
+pub fn cross_validate(pairs: &[Pair], fold_count: u64, seed: u64) -> Vec<Answer> {
     let folds = folds(pairs, fold_count, seed);
     answers_by_part(pairs, &folds)
 }
 
-/// The same with a fold for every domain: each set is judged by what was learnt from others.
-pub fn cross_domain(pairs: &[Pair]) -> Vec<Option<MatchKind>> {
-    let domains: Vec<u64> = pairs
+/// The same for every source by a judge that saw nothing of it, nor any of its articles elsewhere.
+pub fn leave_one_source_out(pairs: &[Pair]) -> Vec<Answer> {
+    let sources: Vec<u64> = pairs
         .iter()
-        .map(|pair| match pair.set.as_str() {
-            "natural_modern" => 1,
-            "webis_trec_web" | "webis_trec_terabyte" => 2,
-            "semeval_same_event_negatives" => 3,
-            "clough_stevenson_short_answers" => 4,
-            _ => 0,
+        .map(|pair| {
+            let of_set = TRAINING_SETS.iter().find(|(set, ..)| *set == pair.set);
+            word_hash(of_set.map_or("", |&(_, source, _)| source).as_bytes())
         })
         .collect();
-    answers_by_part(pairs, &domains)
+    answers_by_part(pairs, &sources)
 }
 
-fn answers_by_part(pairs: &[Pair], part_of: &[u64]) -> Vec<Option<MatchKind>> {
-    let mut answers = vec![None; pairs.len()];
+/// Every pair's answer by a judge that is trained on the other parts, but for pairs that have an
+/// article of this one. All processors share the work.
+fn answers_by_part(pairs: &[Pair], part_of: &[u64]) -> Vec<Answer> {
     let parts: BTreeSet<u64> = part_of.iter().copied().collect();
-    for part in parts {
-        let zipped = || pairs.iter().zip(part_of);
-        let others: Vec<&Pair> =
-            zipped().filter(|(_, of)| **of != part).map(|(pair, _)| pair).collect();
-        let judge = train(&others, |_, _| ());
-        for ((pair, of), answer) in zipped().zip(&mut answers) {
-            if *of == part {
-                *answer = judge_pair(&judge, pair);
-            }
-        }
-    }
-    answers
+    let ids = |pair: &Pair| [&pair.a_id, &pair.b_id].map(|id| article_id(id).to_owned());
+    let zipped = || pairs.iter().zip(part_of);
+    let judge_without = |part: u64| {
+        let asked: BTreeSet<String> =
+            zipped().filter(|(_, of)| **of == part).flat_map(|(pair, _)| ids(pair)).collect();
+        let is_foreign = |pair: &Pair| ids(pair).iter().all(|id| !asked.contains(id));
+        let others = zipped().filter(|(pair, of)| **of != part && is_foreign(pair));
+        train(&others.map(|(pair, _)| pair).collect::<Vec<_>>(), |_, _| ())
+    };
+    let judges: BTreeMap<u64, Judge> = thread::scope(|scope| {
+        let parts: Vec<u64> = parts.into_iter().collect();
+        let thread_count = thread::available_parallelism().map_or(1, usize::from);
+        let judge_without = &judge_without;
+        let spawn = |parts: Vec<u64>| {
+            let judges = parts.into_iter().map(move |part| (part, judge_without(part)));
+            scope.spawn(move || judges.collect::<Vec<_>>())
+        };
+        let shares = (0..thread_count)
+            .map(|thread| parts.iter().copied().skip(thread).step_by(thread_count).collect());
+        let threads: Vec<_> = shares.map(spawn).collect();
+        threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().collect()
+    });
+    let answer = |(pair, part): (&Pair, &u64)| {
+        judges.get(part).map_or(Answer::default(), |judge| Answer::new(judge, pair))
+    };
+    zipped().map(answer).collect()
 }
 
 /// The fold of every pair, such that no article is in two folds.
@@ -589,6 +765,12 @@ fn group<'a>(links: &BTreeMap<&'a str, &'a str>, mut id: &'a str) -> &'a str {
     id
 }
 
+/// The id of an article whatever it is called in a set of pairs: what was derived from it has a
+/// suffix, and some sets name its folder too.
+pub fn article_id(id: &str) -> &str {
+    original_id(id.rsplit('/').next().unwrap_or(id))
+}
+
 /// What was derived from an article has its id and a suffix after a tilde.
 fn original_id(id: &str) -> &str {
     id.split('~').next().unwrap_or(id)
@@ -600,6 +782,7 @@ mod tests {
 
     use serde_json::json;
 
+    use super::super::counts::counted;
     use super::*;
 
     /// Copies of counted texts with their last words cut off, and notices that differ in figures.
@@ -623,7 +806,7 @@ mod tests {
         (0..60).flat_map(|i| [copy(i).to_string(), notice(i).to_string()]).collect()
     }
 
-    fn read_lines(lines: &[String]) -> Result<Vec<Pair>, TrainError> {
+    fn pairs_of(lines: &[String]) -> Result<Vec<Pair>, TrainError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mill.v1.jsonl");
         fs::write(&path, lines.join("\n")).unwrap();
@@ -632,8 +815,9 @@ mod tests {
 
     #[test]
     fn training_learns_and_is_reproducible() {
-        let pairs = read_lines(&lines()).unwrap();
+        let mut pairs = pairs_of(&lines()).unwrap();
         assert!(pairs.iter().all(|pair| pair.set == "mill"));
+        look_at(&mut pairs, &[]);
         let all: Vec<&Pair> = pairs.iter().collect();
         let mut steps = Vec::new();
         let judge = train(&all, |done, total| steps.push((done, total)));
@@ -641,14 +825,50 @@ mod tests {
         assert_eq!(judge, train(&all, |_, _| ()));
         let mut score = Score::default();
         for pair in &pairs {
-            score.add(judge_pair(&judge, pair).is_some(), pair.label == Label::Yes);
+            score.add(Answer::new(&judge, pair).kind().is_some(), pair.label == Label::Yes);
         }
         assert!(score.f1() > 0.95, "{score:?}");
     }
 
     #[test]
+    fn an_article_of_a_pair_is_no_background() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("background.jsonl");
+        let line = |id: &str| json!({"id": id, "text": "Ebb and flood"}).to_string();
+        fs::write(&path, ["copy-3", "other", "copy-4", "other"].map(line).join("\n")).unwrap();
+        let pairs = pairs_of(&lines()).unwrap();
+        assert_eq!(read_background(&[path], &pairs).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_a_story_repeats_is_counted_once() {
+        let sketch = |text: &str| Sketch::new(&Document::new("", text));
+        let keys = |text: &str| posting_keys(&Document::new("", text));
+        let words = |from: usize, count: usize| -> String {
+            (from..from + count).map(|word| format!("w{word} ")).collect()
+        };
+        let story = words(0, 200);
+        let frame = words(1000, 150);
+        let copies = (0..5).map(|i| format!("{story} {}", words(2000 + 10 * i, 5)));
+        let framed = (0..5).map(|i| format!("{} {frame}", words(3000 + 100 * i, 90)));
+        let texts: Vec<String> = copies.chain(framed).collect();
+        let sketches: Vec<Sketch> = texts.iter().map(|text| sketch(text)).collect();
+        let mut filing = Filing::new();
+        for (text, sketch) in texts.iter().zip(&sketches) {
+            filing.file(sketch, &keys(text));
+        }
+        let highest = |text: &str| {
+            let text = sketch(text);
+            let counted = counted(text.text(), |shingle| filing.counts.story_count(shingle));
+            counted.into_iter().map(|(_, count)| count).collect::<Vec<_>>()
+        };
+        assert!(highest(&story).iter().all(|&count| count == 1));
+        assert!(highest(&frame).iter().all(|&count| count == 5));
+    }
+
+    #[test]
     fn no_article_is_in_two_folds() {
-        let pairs = read_lines(&lines()).unwrap();
+        let pairs = pairs_of(&lines()).unwrap();
         let folds = folds(&pairs, 5, 1);
         let mut fold_of = BTreeMap::new();
         for (pair, &fold) in pairs.iter().zip(&folds) {
@@ -663,7 +883,7 @@ mod tests {
     fn a_line_that_is_no_pair_is_named() {
         let mut lines = lines();
         lines[3] = lines[3].replace("\"label\":0", "\"label\":7");
-        let error = read_lines(&lines).err().unwrap();
+        let error = pairs_of(&lines).err().unwrap();
         assert!(matches!(error, TrainError::Parse { line: 4, .. }), "{error:?}");
         assert!(matches!(read_pairs(Path::new("/nowhere")), Err(TrainError::Read { .. })));
     }

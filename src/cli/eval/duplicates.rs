@@ -1,8 +1,8 @@
 //! `newsprint eval duplicates`: the whole way of an article, from text to verdict, on labelled
-//! pairs. The first texts of all pairs are remembered together, so that every second text has to
-//! find its own among them.
+//! pairs. The first texts of all pairs are remembered together, after other articles if there are
+//! any, so that every second text has to find its own among them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,8 @@ use clap::Args;
 use newsprint::analyser::Submission;
 use newsprint::article::{Article, ArticleId, CollectionName};
 use newsprint::config::Limits;
-use newsprint::duplicates::{Judge, MatchKind, Probe, Sketch};
+use newsprint::duplicates::train::article_id;
+use newsprint::duplicates::{Counts, Judge, MatchKind, Probe, Sketch};
 use newsprint::engine::Engine;
 use newsprint::store::{EmbeddedStore, StoreOptions};
 use newsprint::text::Document;
@@ -26,14 +27,19 @@ use crate::cli::output::{self, BOLD, DIM};
 ///
 /// The file has one pair per line as JSON: a_id, a_title, a_text, b_title, b_text, label (1 for
 /// the same article with edits, 0 for another one, "partial" for one that stands in the other),
-/// kind, borderline. All a are submitted to an empty store in a temporary folder, then every b is
-/// analysed; a pair is found if b's matches name its a as exact or near. Pairs that are partial or
-/// borderline are counted apart.
+/// kind, borderline. The background and all a are submitted to an empty store in a temporary folder,
+/// then every b is analysed; a pair is found if b's matches name its a as exact or near. Pairs that
+/// are partial or borderline are counted apart.
 #[derive(Debug, Args)]
 pub struct DuplicatesArgs {
     /// Labelled pairs, plain or gzipped
     #[arg(value_name = "PAIRS.jsonl[.gz]")]
     file: PathBuf,
+
+    /// Articles to fill the store with before the pairs come: one per line as JSON (id, title,
+    /// text). Those that stand in a pair are left out
+    #[arg(long, value_name = "ARTICLES.jsonl[.gz]", num_args = 1..)]
+    background: Vec<PathBuf>,
 
     /// Measure the judge in this model file rather than the one in this program
     #[arg(long, env = "NEWSPRINT_MODEL", value_name = "FILE")]
@@ -58,7 +64,8 @@ pub struct DuplicatesArgs {
 
 pub fn run(args: &DuplicatesArgs) -> Result<()> {
     let pairs = read_pairs(&args.file)?;
-    let answers = block_on(ask(&pairs, args.model.clone()))?;
+    let background = read_background(&args.background, &pairs)?;
+    let answers = block_on(ask(&pairs, &background, args.model.clone()))?;
     let report = Report::new(&pairs, &answers);
     if args.json {
         output::print_json(&report)?
@@ -87,6 +94,7 @@ fn missed(report: &Report, args: &DuplicatesArgs) -> Vec<String> {
 #[derive(Debug, PartialEq)]
 struct Pair {
     a_id: String,
+    b_id: String,
     a: Article,
     b: Article,
     label: Label,
@@ -104,6 +112,8 @@ enum Label {
 #[derive(Deserialize)]
 struct PairLine {
     a_id: String,
+    #[serde(default)]
+    b_id: String,
     #[serde(default)]
     a_title: String,
     a_text: String,
@@ -123,20 +133,55 @@ struct PairLine {
 const LINE_BYTES_MAX: usize = 64 << 20;
 
 fn read_pairs(path: &Path) -> Result<Vec<Pair>> {
+    let mut pairs = Vec::new();
+    for_each_line(path, |text| {
+        pairs.push(pair(text)?);
+        Ok(())
+    })?;
+    ensure!(!pairs.is_empty(), "{} holds no pairs", path.display());
+    Ok(pairs)
+}
+
+/// An article of the background.
+#[derive(Deserialize)]
+struct ArticleLine {
+    id: String,
+    #[serde(default)]
+    title: String,
+    text: String,
+}
+
+/// All articles of the files, each once, but for those of the pairs.
+fn read_background(paths: &[PathBuf], pairs: &[Pair]) -> Result<Vec<Article>> {
+    let ids = pairs.iter().flat_map(|pair| [&pair.a_id, &pair.b_id]);
+    let mut known: HashSet<String> = ids.map(|id| article_id(id).to_owned()).collect();
+    let mut articles = Vec::new();
+    for path in paths {
+        for_each_line(path, |text| {
+            let ArticleLine { id, title, text } = serde_json::from_slice(text)?;
+            if known.insert(id) {
+                articles.push(Article { title, body: text, ..Article::default() });
+            }
+            Ok(())
+        })?;
+    }
+    Ok(articles)
+}
+
+/// Reads a file line by line, but for empty ones.
+fn for_each_line(path: &Path, mut read: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let name = path.display();
     let mut lines = Lines::open(path).with_context(|| format!("cannot read {name}"))?;
-    let mut pairs = Vec::new();
     while let Some(line) =
         lines.next(LINE_BYTES_MAX).with_context(|| format!("cannot read {name}"))?
     {
         let number = lines.line();
         let Line::Text(text) = line else { bail!("{name} line {number} is too long") };
         if !text.trim_ascii().is_empty() {
-            pairs.push(pair(&text).with_context(|| format!("{name} line {number}"))?);
+            read(&text).with_context(|| format!("{name} line {number}"))?;
         }
     }
-    ensure!(!pairs.is_empty(), "{name} holds no pairs");
-    Ok(pairs)
+    Ok(())
 }
 
 fn pair(json: &[u8]) -> Result<Pair> {
@@ -155,6 +200,7 @@ fn pair(json: &[u8]) -> Result<Pair> {
     let article = |title, body| Article { title, body, ..Article::default() };
     Ok(Pair {
         a_id: line.a_id,
+        b_id: line.b_id,
         a: article(line.a_title, line.a_text),
         b: article(line.b_title, line.b_text),
         label,
@@ -177,18 +223,25 @@ const SUBMISSIONS_IN_FLIGHT: usize = 1024;
 
 const MATCHES_MAX: usize = 100;
 
-async fn ask(pairs: &[Pair], model: Option<PathBuf>) -> Result<Vec<Answer>> {
+async fn ask(
+    pairs: &[Pair],
+    background: &[Article],
+    model: Option<PathBuf>,
+) -> Result<Vec<Answer>> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let store = EmbeddedStore::open(folder.path(), StoreOptions::default())?;
     let engine = Engine::new(store, model, folder.path().join("backups"), Limits::default())?;
     let (articles, numbers) = distinct_articles(pairs);
-    let bar = output::progress_bar((articles.len() + pairs.len()) as u64, output::BAR);
+    let steps = background.len() + articles.len() + pairs.len();
+    let bar = output::progress_bar(steps as u64, output::BAR);
     bar.set_message("submitting");
-    let numbered: Vec<(usize, &Article)> = articles.into_iter().enumerate().collect();
+    let background = background.iter().map(|article| (None, article));
+    let named = articles.into_iter().enumerate().map(|(number, article)| (Some(number), article));
+    let numbered: Vec<(Option<usize>, &Article)> = background.chain(named).collect();
     for articles in numbered.chunks(SUBMISSIONS_IN_FLIGHT) {
         let mut begun = Vec::new();
         for &(number, article) in articles {
-            let submission = submission(Some(article_id(number)?), article);
+            let submission = submission(number.map(name).transpose()?, article);
             let permit = engine.wait_for_permit().await?;
             begun.push(engine.begin(submission, permit).await?);
         }
@@ -201,7 +254,7 @@ async fn ask(pairs: &[Pair], model: Option<PathBuf>) -> Result<Vec<Answer>> {
     let judge = engine.analyser().judge.clone();
     let mut answers = Vec::new();
     for (pair, number) in pairs.iter().zip(numbers) {
-        let id = article_id(number)?;
+        let id = name(number)?;
         let analysis = engine.analyze(submission(None, &pair.b)).await?;
         let named = analysis.duplicates.matches.iter().find(|found| found.article_id == id);
         let found = named.and_then(|found| found.kind);
@@ -229,7 +282,7 @@ fn distinct_articles(pairs: &[Pair]) -> (Vec<&Article>, Vec<usize>) {
 }
 
 /// Other people's ids need not be such as ours: articles are named by their numbers.
-fn article_id(number: usize) -> Result<ArticleId> {
+fn name(number: usize) -> Result<ArticleId> {
     ArticleId::new(format!("a-{number}")).map_err(|reason| anyhow!(reason))
 }
 
@@ -245,7 +298,7 @@ fn submission(article_id: Option<ArticleId>, article: &Article) -> Submission {
 
 fn judged(judge: &Judge, pair: &Pair) -> Option<MatchKind> {
     let sketch = |article: &Article| Sketch::new(&Document::new(&article.title, &article.body));
-    judge.compare(&Probe::new(&sketch(&pair.b)), &sketch(&pair.a)).kind
+    judge.compare(&Probe::new(&sketch(&pair.b), &Counts::default()), &sketch(&pair.a)).kind
 }
 
 fn is_same(kind: Option<MatchKind>) -> bool {
@@ -260,6 +313,8 @@ struct Report {
     scores: Scores,
     /// Of the pairs labelled partial, how many were found as partial, near or exact.
     partial: Share,
+    /// Of the pairs answered as partial, how many are labelled so.
+    partial_right: Share,
     /// Of the borderline pairs labelled the same, how many were found.
     borderline_same: Share,
     /// Of the borderline pairs labelled others, how many were found.
@@ -337,6 +392,7 @@ impl Report {
             pairs: pairs.len(),
             scores: Scores::default(),
             partial: Share::default(),
+            partial_right: Share::default(),
             borderline_same: Share::default(),
             borderline_other: Share::default(),
             groups: BTreeMap::new(),
@@ -348,6 +404,9 @@ impl Report {
     }
 
     fn add(&mut self, pair: &Pair, answer: Answer) {
+        if answer.found == Some(MatchKind::Partial) {
+            self.partial_right.add(pair.label == Label::Partial);
+        }
         match (pair.label, pair.is_borderline) {
             (Label::Partial, _) => self.partial.add(answer.found.is_some()),
             (Label::Same, true) => self.borderline_same.add(is_same(answer.found)),
@@ -373,11 +432,12 @@ fn print(report: &Report) -> Result<()> {
         ("duplicates found", Share { found: scores.true_positives, of: scores.positives }),
         ("others found (false)", Share { found: scores.false_positives, of: scores.negatives }),
         ("partial ones found", report.partial),
+        ("partial answers that are right", report.partial_right),
         ("borderline duplicates found", report.borderline_same),
         ("borderline others found", report.borderline_other),
     ];
     for (label, Share { found, of }) in rows.into_iter().filter(|(_, share)| share.of > 0) {
-        writeln!(out, "  {label:<28} {found:>6} {DIM}of {of}{DIM:#}")?;
+        writeln!(out, "  {label:<30} {found:>6} {DIM}of {of}{DIM:#}")?;
     }
     if scores.positives > 0 {
         let (recall, lost) = (scores.judge_recall, scores.lost_before_judge);
@@ -444,6 +504,7 @@ mod tests {
     fn sample(a_id: &str, text: &str, label: Label, is_borderline: bool) -> Pair {
         Pair {
             a_id: a_id.to_owned(),
+            b_id: format!("{a_id}~edited"),
             a: Article { body: text.to_owned(), ..Article::default() },
             b: Article { body: text.to_owned(), ..Article::default() },
             label,
@@ -459,6 +520,17 @@ mod tests {
         let (articles, numbers) = distinct_articles(&pairs);
         assert_eq!(articles.len(), 3);
         assert_eq!(numbers, [0, 1, 0, 2]);
+    }
+
+    #[test]
+    fn the_background_has_every_article_once_and_none_of_a_pair() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("articles.jsonl");
+        let line = |id: &str| format!("{{\"id\": \"{id}\", \"text\": \"Ebb\"}}\n");
+        std::fs::write(&path, ["x", "y", "z", "y"].map(line).concat()).unwrap();
+        let pairs = [sample("outlet/x", "Ebb", Label::Same, false)];
+        let articles = read_background(&[path.clone(), path], &pairs).unwrap();
+        assert_eq!(articles.len(), 2);
     }
 
     #[test]
@@ -479,6 +551,7 @@ mod tests {
         let answers = cases.map(|(_, _, found, judged)| Answer { found, judged });
         let report = Report::new(&pairs, &answers);
         assert_eq!(report.partial, Share { found: 1, of: 2 });
+        assert_eq!(report.partial_right, Share { found: 1, of: 2 });
         assert_eq!(report.borderline_same, Share { found: 0, of: 1 });
         let scores = report.scores;
         assert_eq!((scores.positives, scores.negatives), (4, 2));
@@ -499,7 +572,7 @@ mod tests {
         let mut pairs =
             vec![sample("x", text, Label::Same, false), sample("y", text, Label::Other, false)];
         pairs[1].b.body = other.to_owned();
-        let answers = ask(&pairs, None).await.unwrap();
+        let answers = ask(&pairs, &[], None).await.unwrap();
         assert_eq!(answers[0].found, Some(MatchKind::Exact));
         assert_eq!(answers[1], Answer { found: None, judged: None });
     }

@@ -76,6 +76,7 @@ fn copy(snapshot: &Snapshot, tables: &Tables, folder: &Path) -> Result<u64, Stor
         (&tables.index, &copy_tables.index),
         (&tables.ids, &copy_tables.ids),
         (&tables.stories, &copy_tables.stories),
+        (&tables.counts, &copy_tables.counts),
     ] {
         copy_table(snapshot, table, copy, is_live)?;
     }

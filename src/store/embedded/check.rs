@@ -8,7 +8,8 @@ use fjall::Keyspace;
 use super::backup::mirror;
 use super::record::{
     CollectionNumber, CollectionRecord, IdRecord, IndexRecord, article_from_bytes,
-    candidate_from_bytes, id_key, number_from_bytes, parts_of_key, seq_key, story_key,
+    candidate_from_bytes, counts_from_bytes, id_key, number_from_bytes, parts_of_key, seq_key,
+    story_key,
 };
 use super::tables::{CommitMark, Opened, Tables};
 use super::upgrade;
@@ -72,6 +73,11 @@ pub fn check(folder: &Path, mut progress: impl FnMut(u64)) -> Result<CheckReport
             }
         });
     }
+    each_row(&tables.counts, "counts", &mut report, |key, value, report| {
+        if let Err(error) = counts_from_bytes(value) {
+            report.problem(format!("the counts of collection {}: {error}", shown(key)));
+        }
+    });
     each_row(&tables.ids, "id", &mut report, |key, value, report| {
         let Some(number) = is_live(key) else { return };
         let id = String::from_utf8_lossy(&key[4..]);

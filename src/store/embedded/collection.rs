@@ -1,6 +1,7 @@
 //! A collection as it is held in memory.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use fjall::Snapshot;
 use parking_lot::{Mutex, RwLock};
@@ -8,6 +9,7 @@ use parking_lot::{Mutex, RwLock};
 use super::index::{Index, Seq};
 use super::record::{CollectionNumber, CollectionRecord};
 use crate::article::{CollectionName, Timestamp};
+use crate::duplicates::{Counts, Sketch};
 use crate::store::{CollectionInfo, CollectionSettings};
 
 /// A collection as it is held in memory.
@@ -19,6 +21,10 @@ pub struct Collection {
     pub published: RwLock<Published>,
     /// What was decided, ahead of the disk. Only the writer looks at it.
     pub decided: Mutex<Decided>,
+    /// What is frame here. The committer adds to it what is on the disk.
+    pub counts: Counts,
+    /// Articles counted since the counts were written to disk.
+    counted: AtomicU64,
 }
 
 /// What readers see of a collection: it changes as a whole, when a group of changes is on the disk.
@@ -47,7 +53,26 @@ impl Collection {
             create_time,
             published: RwLock::new(Published { settings, index: Index::default() }),
             decided: Mutex::new(Decided { settings, next_seq: 1, latest_time }),
+            counts: Counts::default(),
+            counted: AtomicU64::new(0),
         }
+    }
+
+    /// Counts an article that is on the disk; see [`Counts::add`].
+    pub fn count(&self, sketch: &Sketch, known: Option<&Sketch>) {
+        self.counts.add(sketch, known);
+        self.counted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether so many articles were counted since the counts were last written. If so, whoever asks
+    /// is about to write them.
+    pub fn take_counted(&self, at_least: u64) -> bool {
+        let counted = self.counted.load(Ordering::Relaxed);
+        let is_enough = counted >= at_least.max(1);
+        if is_enough {
+            self.counted.store(0, Ordering::Relaxed);
+        }
+        is_enough
     }
 
     pub fn info(&self) -> CollectionInfo {

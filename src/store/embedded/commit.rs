@@ -15,8 +15,8 @@ use super::collection::{Collection, Published};
 use super::index::Seq;
 use super::recent::Changes;
 use super::record::{
-    CollectionNumber, CollectionRecord, id_key, index_to_bytes, number_to_bytes, seq_key,
-    story_key, write_article, write_candidate,
+    CollectionNumber, CollectionRecord, counts_to_bytes, id_key, index_to_bytes, number_to_bytes,
+    seq_key, story_key, write_article, write_candidate,
 };
 use super::tables::{COMMIT, NEXT_COLLECTION, Tables, next_seq_key, orphan_key};
 use super::view::{View, readable};
@@ -64,11 +64,43 @@ impl Complete {
 fn write(core: &Core, changes: &Changes) -> Result<(), StoreError> {
     let mut batch = core.db.batch().durability(Some(PersistMode::SyncData));
     fill(&mut batch, &core.tables, changes)?;
+    let touched: BTreeMap<CollectionNumber, &Collection> =
+        changes.added.iter().map(|added| (added.collection.number, &*added.collection)).collect();
+    for collection in touched.into_values() {
+        add_counts(&mut batch, &core.tables, collection, COUNTED_MAX);
+    }
     batch.commit()?;
     if let Err(error) = core.mark.write(changes.number) {
         tracing::warn!(%error, "the latest commit cannot be marked");
     }
     Ok(())
+}
+
+/// So many articles are counted again at most when a collection is opened.
+const COUNTED_MAX: u64 = 1 << 15;
+
+/// Puts a collection's counts into a batch, if so many articles were counted since that was last
+/// done.
+fn add_counts(
+    batch: &mut OwnedWriteBatch,
+    tables: &Tables,
+    collection: &Collection,
+    at_least: u64,
+) {
+    if collection.take_counted(at_least) {
+        let next = collection.published.read().index.end();
+        let bytes = counts_to_bytes(next, &collection.counts);
+        batch.insert(&tables.counts, collection.number.to_be_bytes(), bytes);
+    }
+}
+
+/// Writes the counts of all collections, so that nothing has to be counted again.
+pub fn write_counts(core: &Core) -> Result<(), StoreError> {
+    let mut batch = core.db.batch().durability(Some(PersistMode::SyncData));
+    for collection in core.collections() {
+        add_counts(&mut batch, &core.tables, &collection, 1);
+    }
+    Ok(batch.commit()?)
 }
 
 /// Puts into a batch what a group changes.
@@ -234,4 +266,10 @@ fn publish(core: &Core, changes: &Changes) {
     drop(collections);
     drop(locked);
     core.published.store(changes.number, Ordering::Release);
+    for added in &changes.added {
+        if !changes.removed.contains_key(&(added.collection.number, added.seq)) {
+            let known = added.repeats.as_ref().map(|repeats| &repeats.sketch);
+            added.collection.count(&added.remembered.sketch, known);
+        }
+    }
 }

@@ -11,7 +11,10 @@ use fjall::Guard;
 
 use super::collection::Collection;
 use super::index::{Index, Seq};
-use super::record::{CollectionRecord, IndexRecord, parts_of_key, place, seq_key};
+use super::record::{
+    CollectionRecord, IndexRecord, candidate_from_bytes, counts_from_bytes, parts_of_key, place,
+    seq_key,
+};
 use super::tables::{Tables, next_seq_key};
 use crate::article::{CollectionName, Timestamp};
 use crate::store::StoreError;
@@ -60,6 +63,42 @@ fn load(tables: &Tables, collection: &mut Collection) -> Result<(), StoreError> 
     let decided = collection.decided.get_mut();
     decided.next_seq = next.unwrap_or(1).max(last + 1);
     decided.latest_time = latest_time.unwrap_or(Timestamp::from_micros(i64::MIN));
+    count(tables, collection)
+}
+
+/// Restores what is frame: as it was written, and counted on from there.
+fn count(tables: &Tables, collection: &mut Collection) -> Result<(), StoreError> {
+    let number = collection.number;
+    let mut begin = 0;
+    if let Some(value) = tables.counts.get(number.to_be_bytes())? {
+        match counts_from_bytes(&value) {
+            Ok((next, counts)) => (begin, collection.counts) = (next, counts),
+            Err(error) => {
+                let collection = &collection.name;
+                tracing::error!(%collection, %error, "counts cannot be read, and are made anew");
+            }
+        }
+    }
+    let candidate = |value: &[u8]| candidate_from_bytes(value).ok();
+    let keys = seq_key(number, begin)..seq_key(number, Seq::MAX);
+    for row in tables.candidates.range(keys) {
+        let (key, value) = row.into_inner()?;
+        let (Some((_, seq)), Some(remembered)) = (parts_of_key(&key), candidate(&value)) else {
+            continue;
+        };
+        let canonical = {
+            let index = &collection.published.get_mut().index;
+            let story = index.entry(seq).map(|entry| entry.story);
+            let canonical = story.and_then(|story| index.story_members(story).next());
+            canonical.filter(|&canonical| canonical != seq)
+        };
+        let known = match canonical {
+            Some(canonical) => tables.candidates.get(seq_key(number, canonical))?,
+            None => None,
+        };
+        let known = known.and_then(|value| candidate(&value));
+        collection.count(&remembered.sketch, known.as_ref().map(|known| &known.sketch));
+    }
     Ok(())
 }
 

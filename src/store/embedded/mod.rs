@@ -295,7 +295,12 @@ impl Keeper {
         loop {
             let Ok(core) = self.state.read().clone() else { return };
             self.work(&core).await;
-            let Err(closed) = core.open_for_writing() else { return };
+            let Err(closed) = core.open_for_writing() else {
+                if let Err(error) = commit::write_counts(&core) {
+                    tracing::warn!(%error, "what is frame has to be counted again at the next start");
+                }
+                return;
+            };
             let mut wait = REOPEN_AFTER;
             // Articles can be read until the disk seems fit to be written to again.
             while let Err(error) = tables::try_to_write(folder) {

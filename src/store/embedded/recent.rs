@@ -27,6 +27,8 @@ pub struct Added {
     pub entry: Entry,
     pub keys: Vec<PostingKey>,
     pub remembered: Arc<Remembered>,
+    /// The article that it repeats: the canonical one of its story, or its earlier revision.
+    pub repeats: Option<Arc<Remembered>>,
     /// What it is, until that can be read from disk.
     pub content: Mutex<Option<Arc<StoredArticle>>>,
 }

@@ -20,7 +20,7 @@ use crate::analysis::{
 };
 use crate::article::{Article, ArticleId, CollectionName, Timestamp};
 use crate::duplicates::decision::Remembered;
-use crate::duplicates::{MatchKind, PostingKey, Sketch};
+use crate::duplicates::{Counts, MatchKind, PostingKey, Sketch};
 use crate::store::{CollectionSettings, StoreError, StoredArticle};
 
 /// The layouts of this version, by kind of record.
@@ -31,6 +31,7 @@ mod layout {
     pub const CANDIDATE: u8 = 1;
     pub const ARTICLE: u8 = 2;
     pub const NUMBER: u8 = 1;
+    pub const COUNTS: u8 = 1;
 }
 
 /// Collections are numbered, so that a name given again does not bring old articles back.
@@ -441,6 +442,17 @@ impl<T: Copy + PartialEq> Codes<T> {
         let known = self.0.iter().find(|&&(known, _)| known == code);
         known.map(|&(_, value)| value).ok_or(Malformed::Content)
     }
+}
+
+/// Counts of a collection, by its articles before a submission.
+pub fn counts_to_bytes(next: Seq, counts: &Counts) -> Vec<u8> {
+    [&[layout::COUNTS][..], &next.to_le_bytes(), &counts.to_bytes()].concat()
+}
+
+pub fn counts_from_bytes(bytes: &[u8]) -> Result<(Seq, Counts), Malformed> {
+    let mut fields = Fields(body(bytes, layout::COUNTS)?);
+    let next = Seq::from_le_bytes(fields.take()?);
+    Ok((next, Counts::from_bytes(fields.0).ok_or(Malformed::Content)?))
 }
 
 /// A number as a record of its own.

@@ -98,6 +98,8 @@ pub(super) struct Tables {
     pub ids: Keyspace,
     /// Collection, story id: the number of the story.
     pub stories: Keyspace,
+    /// Collection: what is frame in it, by the articles before some submission.
+    pub counts: Keyspace,
 }
 
 /// An open data folder.
@@ -160,6 +162,7 @@ impl Tables {
             index: db.keyspace("index", numbered)?,
             ids: db.keyspace("ids", small)?,
             stories: db.keyspace("stories", small)?,
+            counts: db.keyspace("counts", small)?,
         };
         Ok((db, tables))
     }
@@ -195,9 +198,9 @@ impl Tables {
     }
 
     /// All of them, always in the same order.
-    pub(super) fn all(&self) -> [&Keyspace; 7] {
-        let Tables { meta, collections, articles, candidates, index, ids, stories } = self;
-        [meta, collections, articles, candidates, index, ids, stories]
+    pub(super) fn all(&self) -> [&Keyspace; 8] {
+        let Tables { meta, collections, articles, candidates, index, ids, stories, counts } = self;
+        [meta, collections, articles, candidates, index, ids, stories, counts]
     }
 }
 

@@ -16,8 +16,8 @@ use super::record::{
 use super::{CommitNumber, Core};
 use crate::analysis::{DuplicateReport, StoryId};
 use crate::article::ArticleId;
-use crate::duplicates::Probe;
 use crate::duplicates::decision::{Decision, Findings, Question, Remembered, Shelf};
+use crate::duplicates::{Counts, Probe};
 use crate::store::{CollectionSettings, Prepared, StoreError, StoredArticle};
 
 /// Candidates that are ranked for a second look: more than are ever looked at.
@@ -129,7 +129,11 @@ impl<'c> View<'c> {
 }
 
 /// The question that a prepared article is.
-pub fn question<'p>(prepared: &'p Prepared, settings: &CollectionSettings) -> Question<'p> {
+pub fn question<'p>(
+    prepared: &'p Prepared,
+    settings: &CollectionSettings,
+    counts: &'p Counts,
+) -> Question<'p> {
     let mut judge = Cow::Borrowed(&*prepared.judge);
     if let Some(threshold) = settings.near_threshold {
         judge.to_mut().near_threshold = threshold as f32;
@@ -142,7 +146,7 @@ pub fn question<'p>(prepared: &'p Prepared, settings: &CollectionSettings) -> Qu
         source: &prepared.article.source,
         word_count: prepared.word_count,
         judge,
-        probe: Probe::new(&prepared.sketch),
+        probe: Probe::new(&prepared.sketch, counts),
         matches_max: prepared.matches_max,
     }
 }
@@ -275,7 +279,7 @@ impl Looked {
             }
         }
         let shelf = ViewShelf::new(&view, found.firsts, looked.id);
-        let question = question(prepared, &view.settings);
+        let question = question(prepared, &view.settings, &collection.counts);
         looked.findings.truncated = found.candidates.truncated;
         question.compare(&shelf, shelf.others(found.candidates.seqs), &mut looked.findings)?;
         Ok(looked)
@@ -294,7 +298,7 @@ pub fn report(
     let (view, found) = View::with(core, collection, found);
     let id = prepared.article_id.as_ref().map(|id| view.id(id)).transpose()?.flatten();
     let shelf = ViewShelf::new(&view, found.firsts, id);
-    let question = question(prepared, &view.settings);
+    let question = question(prepared, &view.settings, &collection.counts);
     let mut findings = Findings::default();
     findings.truncated = found.candidates.truncated;
     question.compare(&shelf, shelf.others(found.candidates.seqs), &mut findings)?;
@@ -326,6 +330,7 @@ pub fn report_on_nothing(prepared: &Prepared) -> Result<DuplicateReport, StoreEr
         }
     }
 
-    let question = question(prepared, &CollectionSettings::default());
+    let counts = Counts::default();
+    let question = question(prepared, &CollectionSettings::default(), &counts);
     Ok(reported(question.decide(&Empty, Findings::default())?).0)
 }

@@ -286,7 +286,7 @@ impl<'s> Group<'s> {
 
         let view = View::new(self.core, &collection);
         let shelf = TurnShelf { view: &view, pending: self.pending(), horizon, itself };
-        let question = question(&prepared, &settings);
+        let question = question(&prepared, &settings, &collection.counts);
         let mut findings = looked.findings;
         findings.retain(|seq, remembered| {
             Some(seq) != itself
@@ -304,6 +304,12 @@ impl<'s> Group<'s> {
         question.compare(&shelf, came.filter(|&seq| Some(seq) != itself), &mut findings)?;
         let decision = question.decide(&shelf, findings)?;
         let joined = decision.joins.as_ref().and_then(|(canonical, _)| shelf.story(*canonical));
+        // What the article repeats makes no second story of it.
+        let repeats = match (&decision.joins, itself) {
+            (Some((canonical, _)), _) => shelf.read(*canonical)?,
+            (None, Some(itself)) => self.remembered(&collection, itself)?,
+            (None, None) => None,
+        };
         let (mut duplicates, matched) = reported(decision);
 
         let own_story = match earlier {
@@ -359,7 +365,8 @@ impl<'s> Group<'s> {
             .ids
             .insert((number, id), Some(IdRecord { seq, revision, first, content_hash }));
         let content = Mutex::new(Some(Arc::new(stored)));
-        self.changes.add(Added { collection, seq, entry, keys, remembered, content });
+        let added = Added { collection, seq, entry, keys, remembered, repeats, content };
+        self.changes.add(added);
         Ok(Outcome { submitted, matched })
     }
 
@@ -536,9 +543,9 @@ impl<'s> Group<'s> {
 
     /// Removes rows of a collection that is gone, at most so many, and tells how many.
     fn remove_rows(&mut self, number: CollectionNumber, max: usize) -> Result<usize, StoreError> {
-        let Tables { articles, candidates, index, ids, stories, .. } = &self.core.tables;
+        let Tables { articles, candidates, index, ids, stories, counts, .. } = &self.core.tables;
         let mut removed = 0;
-        for table in [articles, candidates, index, ids, stories] {
+        for table in [articles, candidates, index, ids, stories, counts] {
             for row in table.prefix(number.to_be_bytes()).take(max - removed) {
                 self.changes.dead_rows.push((table.clone(), row.key()?));
                 removed += 1;

@@ -1,0 +1,460 @@
+//! How many stories of a collection have a shingle: what many have is frame, what few have is news.
+//!
+//! A count-min sketch (Cormode and Muthukrishnan, 2005) with conservative update, which forgets.
+//! Sixteen counters of four bits make a word, and a shingle has two counters in one word: reading
+//! it is one load. Half of all shingles are counted, chosen by their hash.
+//!
+//! Only stories count. Whoever files an article that joins a story leaves out what the story's
+//! canonical article has, or fifty copies of an agency's text would pass for a footer.
+//!
+//! The table begins with 64 KiB and doubles with what is counted, up to 16 MiB. It is made of
+//! atomics: any number of threads read while one adds, and what they read is one or the other.
+//! Nothing depends on the clock: the same articles in the same order give the same table.
+
+use std::array;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::shingles::{Shingles, shingles};
+use super::sketch::{SHINGLE_WORDS, Sketch, WordCode};
+use crate::text::bigram_hash;
+
+/// The highest count that is told.
+pub const STORY_COUNT_MAX: u8 = 15;
+
+/// Counters of four bits in a word.
+const COUNTERS: u64 = 16;
+
+/// The lowest bit of every counter of a word.
+const ONES: u64 = 0x1111_1111_1111_1111;
+
+/// Words of the smallest table, as a power of two, and how often it may double.
+const LEN_MIN_LOG: u32 = 13;
+const DOUBLINGS: usize = 8;
+
+/// So many shingles for every word: more would take each other's counters too often. A table of
+/// that many doubles, and the largest one forgets.
+const SHINGLES_A_WORD: u64 = 4;
+
+/// Of so many shingles one is counted.
+const SAMPLED_OF: u64 = 2;
+
+/// Counts of one collection. An empty one knows nothing and says nothing.
+#[derive(Debug)]
+pub struct Counts {
+    /// The table in pieces: the first is the smallest table, each further one doubles it.
+    pieces: [OnceLock<Box<[AtomicU64]>>; DOUBLINGS + 1],
+    /// How often the table has doubled.
+    doublings: AtomicU64,
+    /// Shingles counted since the table had its size.
+    added: AtomicU64,
+    stories: AtomicU64,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Counts {
+            pieces: array::from_fn(|_| OnceLock::new()),
+            doublings: AtomicU64::new(0),
+            added: AtomicU64::new(0),
+            stories: AtomicU64::new(0),
+        }
+    }
+}
+
+/// `to_bytes` begins with it.
+const FORMAT: u8 = 1;
+
+impl Counts {
+    /// Counts the shingles of a newly filed article. One thread may add.
+    ///
+    /// `known` is what it repeats: the canonical article of the story that it joins, or its own
+    /// earlier revision. If one of the two stands nearly whole in the other, only what is new is
+    /// counted. If each goes on in its own way, what they share is counted too: it may be that
+    /// the two were taken for one story because of their frame, and would be for ever.
+    pub fn add(&self, sketch: &Sketch, known: Option<&Sketch>) {
+        let mut keys: Vec<(Key, u64)> = shingles(sketch.text())
+            .filter_map(|shingle| Some((Key::new(shingle)?, shingle)))
+            .collect();
+        keys.sort_unstable_by_key(|(key, _)| key.0);
+        keys.dedup();
+        let added = keys.len() as u64;
+        let repeated = known.and_then(|known| repeated(&keys, known));
+        match &repeated {
+            Some(known) => keys.retain(|&(_, shingle)| known.number(shingle).is_none()),
+            None => drop(self.stories.fetch_add(1, Ordering::Relaxed)),
+        }
+        keys.iter().for_each(|&(key, _)| self.increment(key));
+        self.age(added);
+    }
+
+    /// Stories counted so far.
+    pub fn stories(&self) -> u64 {
+        self.stories.load(Ordering::Relaxed)
+    }
+
+    /// What the table takes of memory.
+    pub fn memory_bytes(&self) -> usize {
+        self.pieces.iter().filter_map(OnceLock::get).map(|piece| size_of_val::<[_]>(piece)).sum()
+    }
+
+    /// How many stories have a shingle, up to [`STORY_COUNT_MAX`]; `None` if it is not of those
+    /// that are counted. Too high now and then, and too low for what was long ago.
+    pub(super) fn story_count(&self, shingle: u64) -> Option<u8> {
+        let key = Key::new(shingle)?;
+        let word = self.word(key).map_or(0, |word| word.load(Ordering::Relaxed));
+        let count = key.shifts().map(|shift| word >> shift & 15);
+        Some(count[0].min(count[1]) as u8)
+    }
+
+    fn len(&self) -> u64 {
+        1 << (u64::from(LEN_MIN_LOG) + self.doublings.load(Ordering::Relaxed))
+    }
+
+    fn is_largest(&self) -> bool {
+        self.doublings.load(Ordering::Relaxed) == DOUBLINGS as u64
+    }
+
+    fn word(&self, key: Key) -> Option<&AtomicU64> {
+        let place = key.0 & (self.len() - 1);
+        let (piece, place) = locate(place);
+        self.pieces[piece].get()?.get(place)
+    }
+
+    fn increment(&self, key: Key) {
+        let (piece, place) = locate(key.0 & (self.len() - 1));
+        let word = &self.piece(piece)[place];
+        let mut value = word.load(Ordering::Relaxed);
+        let shifts = key.shifts();
+        let counts = shifts.map(|shift| value >> shift & 15);
+        let least = counts[0].min(counts[1]);
+        if least < u64::from(STORY_COUNT_MAX) {
+            for (shift, count) in shifts.into_iter().zip(counts) {
+                value += u64::from(count == least) << shift;
+            }
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+
+    fn piece(&self, number: usize) -> &[AtomicU64] {
+        let len = 1 << (LEN_MIN_LOG as usize + number.saturating_sub(1));
+        self.pieces[number].get_or_init(|| (0..len).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    /// Makes room: a table that is full doubles, and the largest one halves all its counters once
+    /// for every filling, some with every article.
+    fn age(&self, newly_added: u64) {
+        let before = self.added.load(Ordering::Relaxed);
+        let added = before + newly_added;
+        if self.is_largest() {
+            let len = self.len();
+            for step in before / SHINGLES_A_WORD..added / SHINGLES_A_WORD {
+                let (piece, place) = locate(step & (len - 1));
+                change(&self.piece(piece)[place], |word| word >> 1 & (7 * ONES));
+            }
+            self.added.store(added, Ordering::Relaxed);
+        } else if added >= SHINGLES_A_WORD * self.len() {
+            self.double();
+            self.added.store(0, Ordering::Relaxed);
+        } else {
+            self.added.store(added, Ordering::Relaxed);
+        }
+    }
+
+    /// The word of a shingle is now one of two. Both begin as the one was, less one on every
+    /// counter: most shingles occur once, and would fill both.
+    fn double(&self) {
+        let doublings = self.doublings.load(Ordering::Relaxed) as usize;
+        let twins = self.piece(doublings + 1);
+        let words = (0..=doublings).flat_map(|piece| self.piece(piece));
+        for (word, twin) in words.zip(twins) {
+            change(word, |word| word - ((word | word >> 1 | word >> 2 | word >> 3) & ONES));
+            twin.store(word.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.doublings.store(doublings as u64 + 1, Ordering::Release);
+    }
+
+    /// Layout, all little-endian: the format's number (1 byte), how often the table has doubled
+    /// (1), shingles counted since (8), stories (8), the words of the table (8 each).
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let doublings = self.doublings.load(Ordering::Relaxed);
+        let mut bytes = vec![FORMAT, doublings as u8];
+        bytes.extend(self.added.load(Ordering::Relaxed).to_le_bytes());
+        bytes.extend(self.stories().to_le_bytes());
+        for piece in 0..=doublings as usize {
+            let words = self.piece(piece).iter();
+            bytes.extend(words.flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()));
+        }
+        bytes
+    }
+
+    /// Reads what [`Counts::to_bytes`] wrote; `None` if these bytes cannot come from it.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (&[format, doublings], rest) = bytes.split_first_chunk()?;
+        let (added, rest) = rest.split_first_chunk()?;
+        let (stories, rest) = rest.split_first_chunk()?;
+        let (words, []) = rest.as_chunks() else { return None };
+        let is_possible = format == FORMAT
+            && usize::from(doublings) <= DOUBLINGS
+            && words.len() == 1 << (LEN_MIN_LOG + u32::from(doublings));
+        let counts = Counts {
+            doublings: AtomicU64::new(doublings.into()),
+            added: AtomicU64::new(u64::from_le_bytes(*added)),
+            stories: AtomicU64::new(u64::from_le_bytes(*stories)),
+            ..Counts::default()
+        };
+        if !is_possible {
+            return None;
+        }
+        let places = (0..=usize::from(doublings)).flat_map(|piece| counts.piece(piece));
+        for (place, word) in places.zip(words) {
+            place.store(u64::from_le_bytes(*word), Ordering::Relaxed);
+        }
+        Some(counts)
+    }
+}
+
+impl Clone for Counts {
+    fn clone(&self) -> Self {
+        Counts::from_bytes(&self.to_bytes()).unwrap_or_default()
+    }
+}
+
+/// From this share of the smaller of two texts on that the other has, one repeats the other.
+const REPEATED_MIN: f32 = 0.9;
+
+/// The shingles of an article that another one, which has these, repeats or that repeats it.
+fn repeated(keys: &[(Key, u64)], known: &Sketch) -> Option<Shingles> {
+    let known = Shingles::new(known.text());
+    let shared_count = keys.iter().filter(|&&(_, shingle)| known.number(shingle).is_some()).count();
+    let known_count = known.distinct_count() / SAMPLED_OF as usize;
+    let smaller = keys.len().min(known_count) as f32;
+    (shared_count as f32 >= REPEATED_MIN * smaller).then_some(known)
+}
+
+/// The piece of the table that has a word, and its place there.
+fn locate(place: u64) -> (usize, usize) {
+    let piece = u64::BITS - (place >> LEN_MIN_LOG).leading_zeros();
+    let start = if piece == 0 { 0 } else { 1 << (LEN_MIN_LOG + piece - 1) };
+    (piece as usize, (place - start) as usize)
+}
+
+fn change(word: &AtomicU64, change: impl Fn(u64) -> u64) {
+    word.store(change(word.load(Ordering::Relaxed)), Ordering::Relaxed);
+}
+
+/// The hash of a shingle that is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Key(u64);
+
+impl Key {
+    #[inline]
+    fn new(shingle: u64) -> Option<Self> {
+        let hash = bigram_hash(shingle, 0);
+        (hash >> 32).is_multiple_of(SAMPLED_OF).then_some(Key(hash))
+    }
+
+    /// Where its two counters lie in their word. They are never the same one.
+    #[inline]
+    fn shifts(self) -> [u64; 2] {
+        let first = self.0 >> 60;
+        let second = (first + 1 + (self.0 >> 40 & 0xffff) % (COUNTERS - 1)) % COUNTERS;
+        [4 * first, 4 * second]
+    }
+}
+
+/// For every word of a text, how many other stories have what stands there, by the counts of those
+/// of its shingles that are counted, each with its place. Three neighbours have to agree by
+/// majority: a phrase that everybody uses does not make frame of the news around it.
+pub(super) fn others_by_word(word_count: usize, counted: &[(u32, u8)]) -> Vec<u8> {
+    let mut others = vec![0; word_count];
+    let mut start = 0;
+    for (number, &(place, count)) in counted.iter().enumerate() {
+        let before = counted[number.saturating_sub(1)].1;
+        let (after_place, after) = *counted.get(number + 1).unwrap_or(&(u32::MAX, count));
+        let median = before.max(after).min(before.min(after).max(count));
+        let end = match after_place {
+            u32::MAX => word_count,
+            _ => (place as usize + after_place as usize + SHINGLE_WORDS).div_ceil(2),
+        };
+        others[start..end].fill(median);
+        start = end;
+    }
+    others
+}
+
+/// The shingles of a text that are counted: place and count.
+pub(super) fn counted(
+    text: &[WordCode],
+    story_count: impl Fn(u64) -> Option<u8>,
+) -> Vec<(u32, u8)> {
+    let places = shingles(text).enumerate();
+    places.filter_map(|(place, shingle)| Some((place as u32, story_count(shingle)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::text::Document;
+
+    /// A text of so many words that no text of another name has.
+    fn own_words(name: &str, count: usize) -> String {
+        (0..count).map(|word| format!("{name}{word} ")).collect()
+    }
+
+    fn sketch(text: &str) -> Sketch {
+        Sketch::new(&Document::new("", text))
+    }
+
+    /// The counts of a text's shingles, lowest first.
+    fn read(counts: &Counts, text: &str) -> Vec<u8> {
+        let read = counted(sketch(text).text(), |shingle| counts.story_count(shingle));
+        let mut read: Vec<u8> = read.into_iter().map(|(_, count)| count).collect();
+        read.sort_unstable();
+        read
+    }
+
+    #[track_caller]
+    fn check_all(counts: &Counts, text: &str, expected: u8) {
+        let read = read(counts, text);
+        assert!(!read.is_empty() && read.iter().all(|&count| count == expected), "{read:?}");
+    }
+
+    #[test]
+    fn a_footer_is_in_every_story_and_a_story_in_one() {
+        let counts = Counts::default();
+        let footer = own_words("footer", 60);
+        for story in 0..5 {
+            counts.add(&sketch(&(own_words(&format!("story{story}x"), 200) + &footer)), None);
+        }
+        check_all(&counts, &footer, 5);
+        check_all(&counts, &own_words("story3x", 200), 1);
+        check_all(&counts, &own_words("other", 200), 0);
+        assert_eq!(counts.stories(), 5);
+    }
+
+    #[test]
+    fn a_text_that_repeats_itself_is_counted_once() {
+        let counts = Counts::default();
+        counts.add(&sketch(&own_words("verse", 30).repeat(20)), None);
+        check_all(&counts, &own_words("verse", 30), 1);
+    }
+
+    #[test]
+    fn a_copy_counts_for_what_is_new_in_it() {
+        let counts = Counts::default();
+        let (story, credit) = (own_words("story", 200), own_words("credit", 30));
+        counts.add(&sketch(&story), None);
+        counts.add(&sketch(&format!("{story} {credit}")), Some(&sketch(&story)));
+        counts.add(&sketch(&own_words("story", 120)), Some(&sketch(&story)));
+        check_all(&counts, &story, 1);
+        check_all(&counts, &credit, 1);
+        assert_eq!(counts.stories(), 1);
+    }
+
+    /// Two short articles in one long frame may be taken for one story. A third one must not.
+    #[test]
+    fn what_two_articles_of_their_own_share_is_counted_for_both() {
+        let counts = Counts::default();
+        let frame = own_words("frame", 200);
+        let framed = |name: &str| sketch(&format!("{} {frame}", own_words(name, 60)));
+        counts.add(&framed("one"), None);
+        counts.add(&framed("two"), Some(&framed("one")));
+        check_all(&counts, &frame, 2);
+    }
+
+    #[test]
+    fn a_full_table_doubles_and_a_full_largest_one_halves() {
+        let counts = Counts::default();
+        let (frame, story) = (own_words("frame", 300), own_words("story", 300));
+        for _ in 0..9 {
+            counts.add(&sketch(&frame), None);
+        }
+        counts.add(&sketch(&story), None);
+        for doubling in 1..=DOUBLINGS {
+            counts.age(SHINGLES_A_WORD * counts.len());
+            check_all(&counts, &frame, 9_u8.saturating_sub(doubling as u8));
+            check_all(&counts, &story, 0);
+        }
+        assert_eq!(counts.memory_bytes(), 16 << 20);
+        for _ in 0..7 {
+            counts.add(&sketch(&frame), None);
+        }
+        check_all(&counts, &frame, 8);
+        for expected in [4, 2, 1, 0] {
+            counts.age(SHINGLES_A_WORD * counts.len());
+            check_all(&counts, &frame, expected);
+        }
+        assert_eq!(counts.memory_bytes(), 16 << 20);
+    }
+
+    #[test]
+    fn a_small_collection_takes_little() {
+        let counts = Counts::default();
+        assert_eq!(counts.memory_bytes(), 0);
+        for story in 0..100 {
+            counts.add(&sketch(&own_words(&format!("story{story}x"), 400)), None);
+        }
+        assert_eq!(counts.memory_bytes(), 64 << 10);
+    }
+
+    #[test]
+    fn all_that_is_filled_is_told_apart() {
+        // As full as a table gets: of other stories' shingles few seem to be known.
+        let counts = Counts::default();
+        let mut story = 0;
+        while counts.added.load(Ordering::Relaxed) + 300 < SHINGLES_A_WORD * counts.len() {
+            counts.add(&sketch(&own_words(&format!("story{story}x"), 400)), None);
+            story += 1;
+        }
+        let read = read(&counts, &own_words("other", 8000));
+        let wrong = read.iter().filter(|&&count| count > 0).count();
+        assert!(wrong * 5 < read.len(), "{wrong} of {}", read.len());
+    }
+
+    #[test]
+    fn what_no_counts_wrote_is_refused() {
+        let counts = Counts::default();
+        counts.add(&sketch(&own_words("story", 100)), None);
+        let bytes = counts.to_bytes();
+        assert!(Counts::from_bytes(&bytes[..bytes.len() - 1]).is_none());
+        assert!(Counts::from_bytes(&[&bytes[..], &[0; 8]].concat()).is_none());
+        for (place, value) in [(0, FORMAT + 1), (1, 1), (1, 255)] {
+            let mut damaged = bytes.clone();
+            damaged[place] = value;
+            assert!(Counts::from_bytes(&damaged).is_none());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn counts_are_never_too_low_and_come_back_from_bytes(
+            texts in prop::collection::vec("([a-f]{1,2} ){0,60}", 1..20),
+        ) {
+            let counts = Counts::default();
+            let mut expected: HashMap<u64, u8> = HashMap::new();
+            for text in &texts {
+                let sketch = sketch(text);
+                counts.add(&sketch, None);
+                let mut distinct: Vec<u64> = shingles(sketch.text()).collect();
+                distinct.sort_unstable();
+                distinct.dedup();
+                for shingle in distinct {
+                    let count = expected.entry(shingle).or_default();
+                    *count = (*count + 1).min(STORY_COUNT_MAX);
+                }
+            }
+            let again = Counts::from_bytes(&counts.to_bytes()).unwrap();
+            for (shingle, expected) in expected {
+                let read = counts.story_count(shingle);
+                prop_assert!(read.is_none_or(|read| read >= expected));
+                prop_assert_eq!(again.story_count(shingle), read);
+            }
+            prop_assert_eq!(again.stories(), counts.stories());
+        }
+    }
+}
