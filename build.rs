@@ -2,6 +2,15 @@
 
 use std::path::PathBuf;
 
+/// The requests that hold articles, and what the server makes of them.
+const ITEM_REQUESTS: [&str; 4] = [
+    "SubmitArticleRequest",
+    "BatchSubmitArticlesRequest",
+    "SubmitArticleStreamRequest",
+    "AnalyzeArticleRequest",
+];
+const RAW_MESSAGE: &str = "crate::api::RawMessage";
+
 const FILES: [&str; 2] = ["newsprint/v1/article_service.proto", "newsprint/v1/admin_service.proto"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -16,5 +25,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write(out_dir.join("newsprint.bin"), compiler.encode_file_descriptor_set())?;
 
     tonic_prost_build::configure().compile_fds(compiler.file_descriptor_set())?;
+
+    // The same services once more as the server implements them: it decodes articles one by one.
+    let served = out_dir.join("served");
+    std::fs::create_dir_all(&served)?;
+    let mut served = tonic_prost_build::configure()
+        .build_client(false)
+        .out_dir(served)
+        .extern_path(".newsprint.v1", "crate::api::pb");
+    for request in ITEM_REQUESTS {
+        served = served.extern_path(format!(".newsprint.v1.{request}"), RAW_MESSAGE);
+    }
+    served.compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }

@@ -25,20 +25,13 @@ const PAGE_SIZE_DEFAULT: usize = 100;
 const CANDIDATE_HAMMING_DISTANCE_MAX: i32 = 16;
 const RETENTION_SECONDS_MIN: i64 = 60;
 
+/// About 10,000 years, as google.protobuf.Duration has it.
+const DURATION_SECONDS_MAX: i64 = 315_576_000_000;
+
 /// The years 1 to 9999, as google.protobuf.Timestamp demands.
 const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
-/// An article to submit or analyse.
-pub fn submission(
-    collection: String,
-    article: Option<pb::Article>,
-    options: Option<pb::AnalysisOptions>,
-    limits: Limits,
-) -> Result<Submission, Violations> {
-    submission_at("article", collection, article, options, limits)
-}
-
-/// The same, where the article stands in a field of another name.
+/// An article to submit or analyse, which stands in a field of that name.
 pub fn submission_at(
     field: &str,
     collection: String,
@@ -483,6 +476,9 @@ pub fn settings_from(
 }
 
 fn retention_from(retention: prost_types::Duration) -> Result<Duration, &'static str> {
+    if retention.seconds > DURATION_SECONDS_MAX || !(0..1_000_000_000).contains(&retention.nanos) {
+        return Err("must be a valid duration of at most 10,000 years");
+    }
     if retention.seconds < RETENTION_SECONDS_MIN {
         return Err("must be at least 1 minute");
     }

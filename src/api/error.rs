@@ -6,6 +6,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
+use crate::admission::Overloaded;
 use crate::engine::EngineError;
 use crate::store::StoreError;
 
@@ -103,11 +104,7 @@ pub fn framework_status(status: Status) -> Status {
             (Code::ResourceExhausted, "MESSAGE_TOO_LARGE")
         }
         Code::Internal if is_malformed(message) => (Code::InvalidArgument, "MALFORMED_MESSAGE"),
-        Code::Unimplemented if message.is_empty() => {
-            let details = error_info("UNKNOWN_METHOD");
-            let message = "the server knows no such method";
-            return Status::with_error_details(Code::Unimplemented, message, details);
-        }
+        Code::Unimplemented if message.is_empty() => return unknown_method(),
         Code::Unimplemented => (Code::Unimplemented, "UNSUPPORTED_ENCODING"),
         _ => return status,
     };
@@ -126,6 +123,50 @@ fn is_malformed(message: &str) -> bool {
     ]
     .iter()
     .any(|start| message.starts_with(start))
+}
+
+/// There is no room for the request or its answer.
+pub fn overloaded(overloaded: Overloaded) -> Status {
+    EngineError::from(overloaded).into()
+}
+
+/// The request is no message of the kind that the method takes.
+pub fn malformed_message(what: &str) -> Status {
+    let details = error_info("MALFORMED_MESSAGE");
+    Status::with_error_details(Code::InvalidArgument, what, details)
+}
+
+pub fn message_too_large(bytes_max: usize) -> Status {
+    let message =
+        format!("the message is larger than {bytes_max} bytes, the most that is accepted");
+    let details = error_info("MESSAGE_TOO_LARGE");
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// The batch could not be admitted even if nothing else were in work.
+pub fn batch_too_large(articles: usize, articles_max: usize) -> Status {
+    let description =
+        format!("are {articles}; the server takes on no more than {articles_max} at a time");
+    Violations::one("articles", description).into()
+}
+
+/// The request took longer to arrive than it may.
+pub fn slow_request() -> Status {
+    let message = "the request did not arrive in time";
+    let details = error_info("REQUEST_TOO_SLOW");
+    Status::with_error_details(Code::DeadlineExceeded, message, details)
+}
+
+pub fn unsupported_encoding(encoding: &str) -> Status {
+    let encoding: String = encoding.chars().take(40).collect();
+    let message = format!("'{encoding}' is no encoding that the server reads");
+    let details = error_info("UNSUPPORTED_ENCODING");
+    Status::with_error_details(Code::Unimplemented, message, details)
+}
+
+pub fn unknown_method() -> Status {
+    let message = "the server knows no such method";
+    Status::with_error_details(Code::Unimplemented, message, error_info("UNKNOWN_METHOD"))
 }
 
 fn error_info(reason: &str) -> ErrorDetails {
