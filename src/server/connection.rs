@@ -89,6 +89,8 @@ pub struct Ongoing {
     /// Bytes of the answer that are made and not taken.
     untaken: AtomicUsize,
     moved: AtomicU64,
+    /// What the call weighs beside its messages.
+    base: Mutex<Option<Share>>,
 }
 
 impl Drop for Ongoing {
@@ -102,6 +104,11 @@ impl Ongoing {
     /// Whose call it is, before the budget and before the one for health and reflection.
     pub fn clients(&self) -> (&Client, &Client) {
         (&self.connection.client, &self.connection.aside)
+    }
+
+    /// Holds a share until the call is gone.
+    pub fn hold(&self, base: Share) {
+        *self.base.lock() = Some(base);
     }
 
     /// A piece of the answer, which weighs in the budget until it has left.
@@ -166,6 +173,7 @@ impl Connection {
             deadline: Mutex::default(),
             untaken: AtomicUsize::new(0),
             moved: AtomicU64::new(now_ms()),
+            base: Mutex::default(),
         });
         let entry = Entry { call: Arc::downgrade(&call), task: None };
         self.calls.lock().insert(id, entry);

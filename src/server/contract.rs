@@ -144,7 +144,7 @@ impl Edge {
     ) -> Result<Response<Body>, Status> {
         let deadline = grpc_timeout(request.headers()).map(|timeout| Instant::now() + timeout);
         *ongoing.deadline.lock() = deadline;
-        let answer = self.answer(method, call, deadline, request);
+        let answer = self.answer(method, ongoing, call, deadline, request);
         match deadline {
             None => answer.await,
             Some(deadline) if deadline <= Instant::now() => Err(deadline_exceeded()),
@@ -159,6 +159,7 @@ impl Edge {
     async fn answer(
         &self,
         method: &'static Method,
+        ongoing: &Ongoing,
         call: &Call,
         deadline: Option<Instant>,
         request: Request<Incoming>,
@@ -168,7 +169,8 @@ impl Edge {
             return Err(overloaded(Overloaded));
         }
         let window = if method.is_stream { STREAM_WINDOW_BYTES as usize } else { 0 };
-        let mut share = client.try_take(Amount::bytes(CALL_BYTES + window)).map_err(overloaded)?;
+        let base = client.try_take(Amount::bytes(CALL_BYTES + window)).map_err(overloaded)?;
+        ongoing.hold(base);
         let encoding = Encoding::of(request.headers())?;
         let (mut parts, body) = request.into_parts();
         compress_in_kind(&mut parts.headers);
@@ -188,10 +190,10 @@ impl Edge {
             self.connections.receive_max(),
         );
         let body = if method.is_stream {
-            let base = share;
             let draining = method.is_aside.then(|| self.draining.clone());
-            Body::new(StreamBody::new(received(messages, call.clone(), draining, base)))
+            Body::new(StreamBody::new(received(messages, call.clone(), draining)))
         } else {
+            let mut share = client.charge(Amount::default());
             let message = messages.only(&mut share).await?;
             call.receive(share);
             Body::new(Full::new(message))
@@ -209,12 +211,11 @@ fn received(
     messages: Messages,
     call: Call,
     draining: Option<watch::Receiver<bool>>,
-    base: Share,
 ) -> impl stream::Stream<Item = Result<Frame<Bytes>, Status>> + Send {
-    stream::unfold(Some((messages, draining, base)), move |state| {
+    stream::unfold(Some((messages, draining)), move |state| {
         let call = call.clone();
         async move {
-            let (mut messages, mut draining, base) = state?;
+            let (mut messages, mut draining) = state?;
             let drained = async {
                 match &mut draining {
                     Some(draining) => {
@@ -231,7 +232,7 @@ fn received(
                 Ok(None) => None,
                 Ok(Some((message, share))) => {
                     call.receive(share);
-                    Some((Ok(Frame::data(message)), Some((messages, draining, base))))
+                    Some((Ok(Frame::data(message)), Some((messages, draining))))
                 }
                 Err(status) => Some((Err(status), None)),
             }

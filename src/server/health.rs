@@ -122,3 +122,33 @@ impl Health {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_check_response::ServingStatus as Told;
+    use tonic_health::pb::health_server::Health as _;
+
+    #[tokio::test]
+    async fn a_server_that_gives_no_sign_of_life_is_not_said_to_serve() {
+        let (phase, phases) = watch::channel(Phase::Starting);
+        let health = Health::new(phases).await;
+        let service = HealthService::from_health_reporter(health.reporter.clone());
+        let told = async || {
+            let request = tonic::Request::new(HealthCheckRequest::default());
+            service.check(request).await.unwrap().into_inner().status()
+        };
+        let beating = tokio::spawn(health.clone().beat());
+        tokio::spawn(health.clone().tell());
+        assert_eq!(told().await, Told::NotServing);
+        phase.send_replace(Phase::Serving);
+        tokio::time::sleep(BEAT_PERIOD * 3).await;
+        assert_eq!(told().await, Told::Serving);
+        assert!(health.is_serving());
+        beating.abort();
+        tokio::time::sleep(BEAT_MAX + BEAT_PERIOD * 3).await;
+        assert_eq!(told().await, Told::NotServing);
+        assert!(!health.is_serving());
+    }
+}

@@ -168,30 +168,23 @@ impl Messages {
     /// Reads until so many bytes are there, and tells whether they are. What comes is added to the
     /// share, if it is not paid for already.
     async fn fill(&mut self, len: usize, mut share: Option<&mut Share>) -> Result<bool, Status> {
-        let mut joined: Option<BytesMut> = None;
-        loop {
-            if joined.as_ref().map_or(self.have.len(), BytesMut::len) >= len {
-                break;
-            }
+        if self.have.len() >= len {
+            return Ok(true);
+        }
+        // What is not whole is copied: a small piece may keep much alive that came with it.
+        let mut joined = BytesMut::from(&std::mem::take(&mut self.have)[..]);
+        while joined.len() < len {
             let Some(chunk) = self.chunk().await? else { break };
             if let Some(share) = &mut share {
                 share.grow(Amount::bytes(WEIGHT * chunk.len())).map_err(overloaded)?;
             }
-            match &mut joined {
-                None if self.have.is_empty() => self.have = chunk,
-                None => {
-                    // A small piece may keep much alive that came with it: it is copied.
-                    let mut whole = BytesMut::with_capacity(self.have.len() + chunk.len());
-                    whole.put(std::mem::take(&mut self.have));
-                    whole.put(chunk);
-                    joined = Some(whole);
-                }
-                Some(joined) => joined.put(chunk),
+            if joined.is_empty() && chunk.len() >= len {
+                self.have = chunk;
+                return Ok(true);
             }
+            joined.put(chunk);
         }
-        if let Some(joined) = joined {
-            self.have = joined.freeze();
-        }
+        self.have = joined.freeze();
         Ok(self.have.len() >= len)
     }
 
