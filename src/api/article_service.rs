@@ -17,7 +17,7 @@ use super::convert::{
 use super::error::{
     Violations, batch_too_large, deadline_exceeded, framework_status, overloaded, unavailable,
 };
-use super::items::{Articles, RawMessage};
+use super::items::Articles;
 use super::pb::served::article_service_server::ArticleService;
 use super::{Call, Deadline, EngineSlot, pb};
 use crate::admission::{Amount, Share};
@@ -27,6 +27,10 @@ use crate::engine::Submitting;
 
 /// Articles of one stream that may be in work or answered and not yet read.
 const STREAM_WINDOW: usize = 256;
+
+/// What an answer weighs against its length: it is there as it is understood and as it is sent, for
+/// which the framework takes up to twice the room.
+const ANSWER_WEIGHT: usize = 2;
 
 /// How long articles of a batch are begun without a pause for other calls.
 const BATCH_SLICE: Duration = Duration::from_micros(500);
@@ -49,12 +53,12 @@ impl ArticleApi {
 impl ArticleService for ArticleApi {
     async fn submit_article(
         &self,
-        request: Request<RawMessage>,
+        request: Request<()>,
     ) -> Result<Response<pb::SubmitArticleResponse>, Status> {
         let call = Call::of(&request)?;
         let engine = self.engine.ready()?;
-        let mut share = call.received();
-        let submission = Articles::read_one(request.into_inner())?.submission(engine.limits())?;
+        let (message, mut share) = call.received();
+        let submission = Articles::read_one(message)?.submission(engine.limits())?;
         share.grow(Amount::ARTICLE).map_err(overloaded)?;
         let collection = submission.collection.clone();
         let (submitted, mut share) =
@@ -67,11 +71,11 @@ impl ArticleService for ArticleApi {
 
     async fn batch_submit_articles(
         &self,
-        request: Request<RawMessage>,
+        request: Request<()>,
     ) -> Result<Response<pb::BatchSubmitArticlesResponse>, Status> {
         let call = Call::of(&request)?;
-        let mut share = call.received();
-        let batch = Articles::read(request.into_inner(), Limits::BATCH_ARTICLES_MAX)?;
+        let (message, mut share) = call.received();
+        let batch = Articles::read(message, Limits::BATCH_ARTICLES_MAX)?;
         let collection = convert::collection_name(batch.collection()?)?;
         let count = batch.articles.len();
         if count == 0 {
@@ -126,7 +130,7 @@ impl ArticleService for ArticleApi {
 
     async fn submit_article_stream(
         &self,
-        request: Request<Streaming<RawMessage>>,
+        request: Request<Streaming<()>>,
     ) -> Result<Response<Self::SubmitArticleStreamStream>, Status> {
         self.engine.ready()?;
         let call = Call::of(&request)?;
@@ -144,17 +148,18 @@ impl ArticleService for ArticleApi {
 
     async fn analyze_article(
         &self,
-        request: Request<RawMessage>,
+        request: Request<()>,
     ) -> Result<Response<pb::AnalyzeArticleResponse>, Status> {
         let call = Call::of(&request)?;
         let engine = self.engine.ready()?;
-        let mut share = call.received();
-        let submission = Articles::read_one(request.into_inner())?.submission(engine.limits())?;
+        let (message, mut share) = call.received();
+        let submission = Articles::read_one(message)?.submission(engine.limits())?;
         share.grow(Amount::ARTICLE).map_err(overloaded)?;
         let (analysis, mut share) = engine.analyze_with(submission, share).await?;
         let mut response = pb::AnalyzeArticleResponse { analysis: Some(analysis.into()) };
         let len = response.encoded_len();
-        if len > engine.limits().message_bytes_max || share.set_bytes(len).is_err() {
+        let is_too_long = len > engine.limits().message_bytes_max;
+        if is_too_long || share.set_bytes(ANSWER_WEIGHT * len).is_err() {
             response.analysis.iter_mut().for_each(strip);
         }
         call.answer(share);
@@ -216,7 +221,7 @@ impl ArticleService for ArticleApi {
         let pb::DeleteArticleRequest { collection, article_id } = request.into_inner();
         let (collection, id) = article_name(collection, article_id)?;
         let engine = self.engine.ready()?;
-        let mut share = call.received();
+        let (_, mut share) = call.received();
         share.grow(Amount::ARTICLE).map_err(overloaded)?;
         engine.delete(&collection, &id).await?;
         Ok(Response::new(pb::DeleteArticleResponse {}))
@@ -291,7 +296,7 @@ impl ArticleApi {
     {
         let (response, mut share) = self.engine.read(call, read).await?;
         // Less than the page that was taken for it, unless the store has outgrown the limits.
-        let _ = share.set_bytes(response.encoded_len());
+        let _ = share.set_bytes(ANSWER_WEIGHT * response.encoded_len());
         call.answer(share);
         Ok(Response::new(response))
     }
@@ -321,7 +326,7 @@ struct Answer {
 async fn read_stream(
     mut api: ArticleApi,
     call: Call,
-    mut requests: Streaming<RawMessage>,
+    mut requests: Streaming<()>,
     deadline: Option<Deadline>,
     begun: mpsc::Sender<Begun>,
 ) {
@@ -330,7 +335,7 @@ async fn read_stream(
         let read = async {
             // The window is never closed.
             let place = Arc::clone(&window).acquire_owned().await.ok()?;
-            requests.message().await.map(|request| Some((request?, place))).transpose()
+            requests.message().await.map(|came| came.map(|()| place)).transpose()
         };
         let read = tokio::select! {
             read = read => read,
@@ -341,7 +346,7 @@ async fn read_stream(
             () = begun.closed() => None,
         };
         let next = match read {
-            Some(Ok((request, place))) => begin(&api.engine, &call, request, place).await,
+            Some(Ok(place)) => begin(&api.engine, &call, place).await,
             Some(Err(status)) => Begun::End(framework_status(status)),
             None => return,
         };
@@ -364,19 +369,16 @@ async fn drained(draining: &mut watch::Receiver<bool>) {
     let _ = draining.wait_for(|draining| *draining).await;
 }
 
-async fn begin(
-    engine: &EngineSlot,
-    call: &Call,
-    request: RawMessage,
-    place: OwnedSemaphorePermit,
-) -> Begun {
-    let share = call.received();
+async fn begin(engine: &EngineSlot, call: &Call, place: OwnedSemaphorePermit) -> Begun {
+    let (message, share) = call.received();
     let (mut id, mut collection) = (String::new(), CollectionName::default());
     let submitting = async {
         let engine = engine.ready()?;
-        let request = Articles::read_one(request)?;
-        id = request.article_id();
-        let submission = request.submission(engine.limits())?;
+        let submission = {
+            let request = Articles::read_one(message)?;
+            id = request.article_id();
+            request.submission(engine.limits())?
+        };
         collection = submission.collection.clone();
         Ok(engine.begin(submission, share).await?)
     };
@@ -438,7 +440,7 @@ fn fit(
     share: &mut Share,
 ) -> pb::SubmitArticleResponse {
     let len = outcome.encoded_len();
-    if len > *room || share.set_bytes(len).is_err() {
+    if len > *room || share.set_bytes(ANSWER_WEIGHT * len).is_err() {
         outcome.analysis.iter_mut().for_each(strip);
     }
     *room = room.saturating_sub(outcome.encoded_len() + ITEM_FRAME_BYTES);

@@ -1,7 +1,7 @@
 //! The requests that hold articles, decoded article by article: one that is broken is that one's
 //! error, and of a batch no more are looked at than it may hold.
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf, Bytes};
 use prost::encoding::{DecodeContext, WireType, decode_key, skip_field};
 use prost::{DecodeError, Message};
 use tonic::Status;
@@ -11,39 +11,6 @@ use super::error::{Violations, malformed_message};
 use super::pb;
 use crate::analyser::Submission;
 use crate::config::Limits;
-
-/// A message as it came.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RawMessage(pub Bytes);
-
-impl Message for RawMessage {
-    fn encode_raw(&self, buf: &mut impl BufMut) {
-        buf.put_slice(&self.0);
-    }
-
-    fn merge_field(
-        &mut self,
-        tag: u32,
-        wire_type: WireType,
-        buf: &mut impl Buf,
-        context: DecodeContext,
-    ) -> Result<(), DecodeError> {
-        skip_field(wire_type, tag, buf, context)
-    }
-
-    fn encoded_len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn merge(&mut self, mut buf: impl Buf) -> Result<(), DecodeError> {
-        self.0 = buf.copy_to_bytes(buf.remaining());
-        Ok(())
-    }
-
-    fn clear(&mut self) {
-        self.0.clear();
-    }
-}
 
 /// A request to submit or analyse articles. All four of the contract have the same fields.
 pub struct Articles {
@@ -55,13 +22,13 @@ pub struct Articles {
 
 impl Articles {
     /// Takes a request apart, unless it holds more articles than it may.
-    pub fn read(message: RawMessage, articles_max: usize) -> Result<Articles, Status> {
+    pub fn read(message: Bytes, articles_max: usize) -> Result<Articles, Status> {
         let mut found = Articles {
             collection: Bytes::new(),
             articles: Vec::new(),
             options: pb::AnalysisOptions::default(),
         };
-        let mut buf = message.0;
+        let mut buf = message;
         while buf.has_remaining() {
             found.read_field(&mut buf).map_err(|error| malformed_message(&error.to_string()))?;
             if found.articles.len() > articles_max {
@@ -73,7 +40,7 @@ impl Articles {
     }
 
     /// Takes a request for one article apart. A field that comes twice is one field in two parts.
-    pub fn read_one(message: RawMessage) -> Result<Articles, Status> {
+    pub fn read_one(message: Bytes) -> Result<Articles, Status> {
         let mut found = Self::read(message, Limits::BATCH_ARTICLES_MAX)?;
         if found.articles.len() > 1 {
             found.articles = vec![found.articles.concat().into()];

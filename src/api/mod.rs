@@ -13,11 +13,11 @@ pub use error::{
     DOMAIN, deadline_exceeded, framework_status, malformed_message, message_too_large, overloaded,
     slow_request, unknown_method, unsupported_encoding,
 };
-pub use items::RawMessage;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tonic::{Request, Status};
 
@@ -29,8 +29,8 @@ use crate::engine::{Engine, EngineError};
 pub mod pb {
     tonic::include_proto!("newsprint.v1");
 
-    /// The services as the server implements them: what holds articles is not decoded as a whole,
-    /// but by [`super::items`].
+    /// The services as the server implements them: what holds articles comes with the [`super::Call`]
+    /// and is decoded by [`super::items`].
     pub mod served {
         include!(concat!(env!("OUT_DIR"), "/served/newsprint.v1.rs"));
     }
@@ -44,13 +44,14 @@ pub static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/newspr
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline(pub tokio::time::Instant);
 
-/// What is held for a call while it goes on, among a request's extensions.
+/// What comes with a call past the framework, among a request's extensions: the messages that hold
+/// articles, which the framework would copy and keep, and what is held for the call while it goes on.
 #[derive(Clone)]
 pub struct Call(Arc<Held>);
 
 struct Held {
     client: Client,
-    received: Mutex<VecDeque<Share>>,
+    received: Mutex<VecDeque<(Bytes, Share)>>,
     answered: Mutex<Option<Share>>,
 }
 
@@ -68,15 +69,16 @@ impl Call {
         &self.0.client
     }
 
-    /// Says what a message weighs that is about to be handed on.
-    pub fn receive(&self, share: Share) {
-        self.0.received.lock().push_back(share);
+    /// Hands a message on, with what it weighs. Of one that the framework is to decode only the
+    /// weight is handed on here.
+    pub fn receive(&self, message: Bytes, share: Share) {
+        self.0.received.lock().push_back((message, share));
     }
 
-    /// What the message weighs that was handed on first.
-    fn received(&self) -> Share {
+    /// The message that was handed on first, and its share.
+    fn received(&self) -> (Bytes, Share) {
         let received = self.0.received.lock().pop_front();
-        received.unwrap_or_else(|| self.client().charge(Amount::default()))
+        received.unwrap_or_else(|| (Bytes::new(), self.client().charge(Amount::default())))
     }
 
     /// Holds the share of the answer until it is on its way.
@@ -119,7 +121,7 @@ impl EngineSlot {
         F: Future<Output = Result<T, Status>>,
     {
         let engine = self.ready()?;
-        let mut share = call.received();
+        let (_, mut share) = call.received();
         share.grow(Amount::ARTICLE).map_err(overloaded)?;
         let (slot, runtime) = (self.clone(), tokio::runtime::Handle::current());
         let page = Amount::bytes(engine.limits().message_bytes_max);

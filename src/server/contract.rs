@@ -38,6 +38,9 @@ const CALL_BYTES: usize = 8 << 10;
 /// takes them.
 const PIECE_BYTES: usize = 64 << 10;
 
+/// What the framework gets of a message that is handed on past it.
+const EMPTY_MESSAGE: [u8; 5] = [0; 5];
+
 /// The most that a message to health or reflection may have.
 const ASIDE_MESSAGE_BYTES_MAX: usize = 16 << 10;
 
@@ -59,7 +62,7 @@ struct Method {
     is_stream: bool,
     /// Whether it is one of the framework's services rather than of ours.
     is_aside: bool,
-    /// Whether its requests bring articles. They are refused before they are read when too many are
+    /// Whether its requests bring articles. They are handed on past the framework, and refused before they are read when too many are
     /// in work; streams wait.
     is_submission: bool,
 }
@@ -195,14 +198,25 @@ impl Edge {
         } else {
             let mut share = client.charge(Amount::default());
             let message = messages.only(&mut share).await?;
-            call.receive(share);
-            Body::new(Full::new(message))
+            if method.is_submission {
+                call.receive(message, share);
+                Body::new(Full::new(Bytes::from_static(&EMPTY_MESSAGE)))
+            } else {
+                call.receive(Bytes::new(), share);
+                Body::new(Full::new(framed(&message)))
+            }
         };
         let mut routes = self.routes.clone();
         let request = Request::from_parts(parts, body);
         // The router is always ready, and knows no errors but statuses.
         Ok(routes.call(request).await.unwrap_or_else(|never| match never {}))
     }
+}
+
+/// A message as the framework reads it: not compressed, so long, and this.
+fn framed(message: &[u8]) -> Bytes {
+    let len = (message.len() as u32).to_be_bytes();
+    [&[0], &len[..], message].concat().into()
 }
 
 /// The messages of a stream, each with its share handed to the call. The framework's own streams
@@ -231,8 +245,13 @@ fn received(
             match next {
                 Ok(None) => None,
                 Ok(Some((message, share))) => {
-                    call.receive(share);
-                    Some((Ok(Frame::data(message)), Some((messages, draining))))
+                    let frame = if draining.is_some() {
+                        framed(&message)
+                    } else {
+                        call.receive(message, share);
+                        Bytes::from_static(&EMPTY_MESSAGE)
+                    };
+                    Some((Ok(Frame::data(frame)), Some((messages, draining))))
                 }
                 Err(status) => Some((Err(status), None)),
             }

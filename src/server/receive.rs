@@ -1,7 +1,7 @@
 //! Takes requests off the wire: frames, sizes, compression, and what they weigh in the budget.
 //!
 //! The framework would read and unpack whatever comes; here nothing is kept that nobody answers
-//! for. What leaves is one whole message a frame, never compressed.
+//! for. What leaves are whole messages, unpacked.
 //! <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests>
 
 use std::io::Read;
@@ -101,7 +101,8 @@ impl Messages {
             if !self.fill(HEADER_LEN + header.len, Some(share)).await? {
                 return Err(malformed_message("the request ends within its message"));
             }
-            let message = self.have.split_to(HEADER_LEN + header.len);
+            self.have.advance(HEADER_LEN);
+            let message = self.have.split_to(header.len);
             if !self.have.is_empty() || self.fill(1, Some(share)).await? {
                 return Err(malformed_message("the request has more than one message"));
             }
@@ -114,7 +115,7 @@ impl Messages {
         }
         let before = share.bytes();
         share.grow(Amount::bytes(WEIGHT * self.message_bytes_max)).map_err(overloaded)?;
-        let message = self.unpack(message.slice(HEADER_LEN..), share.client()).await?;
+        let message = self.unpack(message, share.client()).await?;
         share.set_bytes(before + WEIGHT * message.len()).map_err(overloaded)?;
         Ok(message)
     }
@@ -141,9 +142,10 @@ impl Messages {
         if !tokio::time::timeout(time_max, content).await.map_err(|_| slow_request())?? {
             return Err(malformed_message("the stream ends within a message"));
         }
-        let mut message = self.have.split_to(HEADER_LEN + header.len);
+        self.have.advance(HEADER_LEN);
+        let mut message = self.have.split_to(header.len);
         if header.is_compressed {
-            message = self.unpack(message.slice(HEADER_LEN..), client).await?;
+            message = self.unpack(message, client).await?;
         }
         share.set_bytes(WEIGHT * message.len()).map_err(overloaded)?;
         Ok(Some((message, share)))
@@ -172,7 +174,9 @@ impl Messages {
             return Ok(true);
         }
         // What is not whole is copied: a small piece may keep much alive that came with it.
-        let mut joined = BytesMut::from(&std::mem::take(&mut self.have)[..]);
+        // Memory that is asked for and not touched is none.
+        let mut joined = BytesMut::with_capacity(len);
+        joined.put(std::mem::take(&mut self.have));
         while joined.len() < len {
             let Some(chunk) = self.chunk().await? else { break };
             if let Some(share) = &mut share {
@@ -201,28 +205,26 @@ impl Messages {
         }
     }
 
-    /// Unpacks a message, and puts the start of one that is not compressed before it.
+    /// Unpacks a message.
     async fn unpack(&self, packed: Bytes, client: &Client) -> Result<Bytes, Status> {
         let broken =
             |error: std::io::Error| malformed_message(&format!("cannot unpack it: {error}"));
         let mut unpacker = self.encoding.unpacker(packed).map_err(broken)?;
-        let mut message = vec![0; HEADER_LEN];
+        let mut message = Vec::new();
         let limit = self.message_bytes_max;
         if !unpack_some(&mut unpacker, &mut message, UNPACK_INLINE_BYTES.min(limit + 1))
             .map_err(broken)?
         {
             let rest = self.admission.blocking(client, move || {
-                let room = limit + 1 + HEADER_LEN - message.len();
+                let room = limit + 1 - message.len();
                 unpack_some(&mut unpacker, &mut message, room).map(|_| message)
             });
             message = rest.await.map_err(overloaded)?.map_err(broken)?;
         }
-        let len = message.len() - HEADER_LEN;
-        if len > limit {
+        if message.len() > limit {
             return Err(message_too_large(limit));
         }
-        message[1..HEADER_LEN].copy_from_slice(&(len as u32).to_be_bytes());
-        Ok(message.into())
+        Ok(message.into_boxed_slice().into())
     }
 }
 

