@@ -29,8 +29,13 @@ impl Articles {
             options: pb::AnalysisOptions::default(),
         };
         let mut buf = message;
+        let mut fields = 0;
         while buf.has_remaining() {
             found.read_field(&mut buf).map_err(|error| malformed_message(&error.to_string()))?;
+            fields += 1;
+            if fields > articles_max + OTHER_FIELDS_MAX {
+                return Err(malformed_message("the request has more fields than there can be"));
+            }
             if found.articles.len() > articles_max {
                 let description = format!("must hold 1 to {articles_max} articles");
                 return Err(Violations::one("articles", description).into());
@@ -83,6 +88,9 @@ impl Articles {
         limits: Limits,
     ) -> Result<Submission, Violations> {
         let decode = |bytes: &Bytes| {
+            if has_too_many_fields(bytes) {
+                return Err(Violations::one(field, "has more fields than an article can have"));
+            }
             pb::Article::decode(bytes.clone()).map_err(|error| broken(field, bytes, &error))
         };
         let article = article.map(decode).transpose()?;
@@ -106,6 +114,26 @@ impl Articles {
         }
         String::from_utf8_lossy(&id).into_owned()
     }
+}
+
+/// Fields that a request may have beside its articles, or an article beside the attributes it may
+/// have: fewer are known, but others may be to come. Each takes two bytes to send and some time to
+/// read.
+const OTHER_FIELDS_MAX: usize = 200;
+
+fn has_too_many_fields(article: &Bytes) -> bool {
+    let mut buf = article.clone();
+    for _ in 0..Limits::ATTRIBUTES_MAX + OTHER_FIELDS_MAX {
+        let Ok((tag, wire_type)) = decode_key(&mut buf) else { return false };
+        // What is broken here is told where it is decoded.
+        if skip_field(wire_type, tag, &mut buf, DecodeContext::default()).is_err() {
+            return false;
+        }
+        if !buf.has_remaining() {
+            return false;
+        }
+    }
+    true
 }
 
 const NOT_UTF8: &str = "must be valid UTF-8";

@@ -41,8 +41,9 @@ const PIECE_BYTES: usize = 64 << 10;
 /// What the framework gets of a message that is handed on past it.
 const EMPTY_MESSAGE: [u8; 5] = [0; 5];
 
-/// The most that a message to health or reflection may have.
-const ASIDE_MESSAGE_BYTES_MAX: usize = 16 << 10;
+/// The most that a request without articles may have: a longer one says nothing, and takes long to
+/// read.
+const OTHER_MESSAGE_BYTES_MAX: usize = 64 << 10;
 
 /// What the server has for all connections.
 pub struct Edge {
@@ -183,8 +184,10 @@ impl Edge {
             parts.extensions.insert(Deadline(deadline.into()));
         }
         parts.extensions.insert(call.clone());
-        let message_bytes_max =
-            if method.is_aside { ASIDE_MESSAGE_BYTES_MAX } else { self.limits.message_bytes_max };
+        let message_bytes_max = match method.is_submission {
+            true => self.limits.message_bytes_max,
+            false => OTHER_MESSAGE_BYTES_MAX.min(self.limits.message_bytes_max),
+        };
         let messages = Messages::new(
             body,
             encoding,

@@ -326,6 +326,28 @@ async fn articles_of_a_batch_are_counted_before_they_are_read() {
 }
 
 #[tokio::test]
+async fn what_only_takes_long_to_read_is_not_read() {
+    let server = TestServer::start().await;
+    let wire = Wire::connect(server.address, 1 << 20).await;
+    // Fields that nobody knows, and entries of attributes that all have another key.
+    let unknown = [0x78, 0].repeat(1_000_000);
+    let entry = |n: u32| field(8, &field(1, &n.to_be_bytes().map(|byte| byte & 0x7f)));
+    let attributes: Vec<u8> = (0..200_000).flat_map(entry).collect();
+    let broken = field(2, &[article("a", TARIFF_TITLE, "").encode_to_vec(), attributes].concat());
+    for message in [unknown, broken] {
+        let call = wire.call(SUBMIT, &[], frame(false, &message)).await;
+        let (_, status) = call.end().await.unwrap();
+        assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+        assert!(status.message().contains("more fields"), "{status:?}");
+    }
+    // A request for a page has nothing to say at such length.
+    let call = wire.call(LIST, &[], frame(false, &field(4, &[b'a'; 100_000]))).await;
+    let (_, status) = call.end().await.unwrap();
+    assert_eq!(reason(&status), "MESSAGE_TOO_LARGE");
+    still_serves(&server).await;
+}
+
+#[tokio::test]
 async fn a_batch_that_can_never_be_taken_is_not_to_be_tried_again() {
     let limits = Limits { in_flight_max: 2, ..Limits::default() };
     let server = TestServer::start_with(limits).await;
