@@ -1,44 +1,180 @@
 //! How the server is set up: built once, validated once, handed on by value.
 //!
-//! Flags win over `NEWSPRINT_*` variables, those over the TOML file, that over the defaults. Flags
-//! and keys have the same names.
+//! Flags win over `NEWSPRINT_*` variables, those over the TOML file, that over the defaults. Every
+//! setting stands here once: its field is the flag, the variable and the key, and its value in
+//! `default` is the one that the help tells.
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, FromArgMatches, ValueEnum};
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
-/// Everything the server needs to know.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+use crate::admission::{Admission, Amount};
+
+/// Everything the server needs to know: the flags of `newsprint serve`.
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
+    /// Read settings from this TOML file; its keys are the names of these flags
+    #[arg(long, env = "NEWSPRINT_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+
+    /// Address to serve gRPC on
+    #[arg(long, env = "NEWSPRINT_LISTEN", value_name = "ADDR", default_value_t = Config::default().listen)]
     pub listen: SocketAddr,
+
+    /// Folder of the embedded store, made if it is not there
+    #[arg(long, env = "NEWSPRINT_DATA", value_name = "DIR", default_value_os_t = Config::default().data)]
     pub data: PathBuf,
+
+    /// Address to serve /metrics, /healthz and health over gRPC on, or 'off'
+    #[arg(long, env = "NEWSPRINT_HTTP", value_name = "ADDR|off", default_value_t = Config::default().http)]
     pub http: HttpAddr,
+
+    /// Model file to use instead of the built-in model
+    #[arg(long, env = "NEWSPRINT_MODEL", value_name = "FILE")]
     pub model: Option<PathBuf>,
+
+    /// Folder that CreateBackup makes its backups in
+    #[arg(long, env = "NEWSPRINT_BACKUPS", value_name = "DIR", default_value_os_t = Config::default().backups)]
     pub backups: PathBuf,
+
+    /// Room to leave on the disk: with less, submissions are answered UNAVAILABLE until there is
+    /// more again
+    #[arg(long, env = "NEWSPRINT_DISK_RESERVE_BYTES", value_name = "BYTES", default_value_t = Config::default().disk_reserve_bytes)]
     pub disk_reserve_bytes: u64,
+
+    /// How to write the log
+    #[arg(long, env = "NEWSPRINT_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t = Config::default().log_format)]
     pub log_format: LogFormat,
+
+    /// What to log: error, warn, info, debug, trace, or a filter such as newsprint=debug
+    #[arg(long, env = "NEWSPRINT_LOG_LEVEL", value_name = "LEVEL", default_value_t = Config::default().log_level)]
     pub log_level: String,
+
+    /// How long calls in work may go on after SIGTERM or Ctrl-C, in seconds
+    #[arg(long, env = "NEWSPRINT_DRAIN_SECONDS", value_name = "SECONDS", default_value_t = Config::default().drain_seconds)]
     pub drain_seconds: u64,
+
+    #[command(flatten)]
     #[serde(flatten)]
     pub limits: Limits,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub connections: ConnectionLimits,
 }
 
 /// What the server accepts. Sizes in bytes, after decompression.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Limits {
+    /// Largest message, either way, after decompression
+    #[arg(long, env = "NEWSPRINT_MESSAGE_BYTES_MAX", value_name = "BYTES", default_value_t = Limits::default().message_bytes_max)]
     pub message_bytes_max: usize,
+
+    /// Longest title
+    #[arg(long, env = "NEWSPRINT_TITLE_BYTES_MAX", value_name = "BYTES", default_value_t = Limits::default().title_bytes_max)]
     pub title_bytes_max: usize,
+
+    /// Longest body
+    #[arg(long, env = "NEWSPRINT_BODY_BYTES_MAX", value_name = "BYTES", default_value_t = Limits::default().body_bytes_max)]
     pub body_bytes_max: usize,
+
+    /// Most calls and articles in work at the same time; more are refused at once
+    #[arg(long, env = "NEWSPRINT_IN_FLIGHT_MAX", value_name = "COUNT", default_value_t = Limits::default().in_flight_max)]
     pub in_flight_max: usize,
+
+    /// Most bytes of requests and answers that are there at the same time: received, in work or not
+    /// yet sent; what is more is refused at once
+    #[arg(long, env = "NEWSPRINT_MEMORY_BYTES_MAX", value_name = "BYTES", default_value_t = Limits::default().memory_bytes_max)]
+    pub memory_bytes_max: usize,
+
+    /// Most collections; one more is refused
+    #[arg(long, env = "NEWSPRINT_COLLECTIONS_MAX", value_name = "COUNT", default_value_t = Limits::default().collections_max)]
     pub collections_max: usize,
+}
+
+/// What a connection may do. Times in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ConnectionLimits {
+    /// Most connections at the same time; more are closed at once
+    #[arg(long, env = "NEWSPRINT_CONNECTIONS_MAX", value_name = "COUNT", default_value_t = ConnectionLimits::default().connections_max)]
+    pub connections_max: usize,
+
+    /// How long a new connection may take to say that it speaks HTTP/2
+    #[arg(long, env = "NEWSPRINT_HANDSHAKE_SECONDS_MAX", value_name = "SECONDS", default_value_t = ConnectionLimits::default().handshake_seconds_max)]
+    pub handshake_seconds_max: u64,
+
+    /// How long a connection without calls is kept
+    #[arg(long, env = "NEWSPRINT_IDLE_SECONDS_MAX", value_name = "SECONDS", default_value_t = ConnectionLimits::default().idle_seconds_max)]
+    pub idle_seconds_max: u64,
+
+    /// How long a message may take to arrive, from its first byte to its last
+    #[arg(long, env = "NEWSPRINT_RECEIVE_SECONDS_MAX", value_name = "SECONDS", default_value_t = ConnectionLimits::default().receive_seconds_max)]
+    pub receive_seconds_max: u64,
+
+    /// How long a client may leave an answer lying without taking any of it
+    #[arg(long, env = "NEWSPRINT_ANSWER_SECONDS_MAX", value_name = "SECONDS", default_value_t = ConnectionLimits::default().answer_seconds_max)]
+    pub answer_seconds_max: u64,
+
+    /// How old a connection may get before its client is asked to make a new one; 0 for any age
+    #[arg(long, env = "NEWSPRINT_CONNECTION_AGE_SECONDS_MAX", value_name = "SECONDS", default_value_t = ConnectionLimits::default().connection_age_seconds_max)]
+    pub connection_age_seconds_max: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            config: None,
+            listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
+            data: PathBuf::from("newsprint-data"),
+            http: HttpAddr::At(SocketAddr::from(([127, 0, 0, 1], 9464))),
+            model: None,
+            backups: PathBuf::from("newsprint-backups"),
+            disk_reserve_bytes: 256 << 20,
+            log_format: LogFormat::Text,
+            log_level: "info,fjall=warn,lsm_tree=warn".to_owned(),
+            drain_seconds: 10,
+            limits: Limits::default(),
+            connections: ConnectionLimits::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            message_bytes_max: 4 << 20,
+            title_bytes_max: 4 << 10,
+            body_bytes_max: 1 << 20,
+            in_flight_max: 4096,
+            memory_bytes_max: 512 << 20,
+            collections_max: 20_000,
+        }
+    }
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        ConnectionLimits {
+            connections_max: 4096,
+            handshake_seconds_max: 10,
+            idle_seconds_max: 900,
+            receive_seconds_max: 60,
+            answer_seconds_max: 60,
+            connection_age_seconds_max: 0,
+        }
+    }
 }
 
 impl Limits {
@@ -57,38 +193,37 @@ impl Limits {
     pub fn batch_articles_max(&self) -> usize {
         Self::BATCH_ARTICLES_MAX.min(self.in_flight_max)
     }
-}
 
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            message_bytes_max: 4 << 20,
-            title_bytes_max: 4 << 10,
-            body_bytes_max: 1 << 20,
-            in_flight_max: 4096,
-            collections_max: 20_000,
-        }
+    /// What has to be passed to be worked on under these limits.
+    pub fn admission(&self) -> Admission {
+        Admission::new(Amount { articles: self.in_flight_max, bytes: self.memory_bytes_max })
     }
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
-            data: PathBuf::from("newsprint-data"),
-            http: HttpAddr::At(SocketAddr::from(([127, 0, 0, 1], 9464))),
-            model: None,
-            backups: PathBuf::from("newsprint-backups"),
-            disk_reserve_bytes: 256 << 20,
-            log_format: LogFormat::Text,
-            log_level: "info,fjall=warn,lsm_tree=warn".to_owned(),
-            drain_seconds: 10,
-            limits: Limits::default(),
-        }
+impl ConnectionLimits {
+    pub fn handshake_max(&self) -> Duration {
+        Duration::from_secs(self.handshake_seconds_max)
+    }
+
+    pub fn idle_max(&self) -> Duration {
+        Duration::from_secs(self.idle_seconds_max)
+    }
+
+    pub fn receive_max(&self) -> Duration {
+        Duration::from_secs(self.receive_seconds_max)
+    }
+
+    pub fn answer_max(&self) -> Duration {
+        Duration::from_secs(self.answer_seconds_max)
+    }
+
+    pub fn age_max(&self) -> Option<Duration> {
+        let seconds = self.connection_age_seconds_max;
+        (seconds > 0).then_some(Duration::from_secs(seconds))
     }
 }
 
-/// Where `/metrics` and `/healthz` are served.
+/// Where `/metrics`, `/healthz` and, for whoever asks by gRPC, the health of the server are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpAddr {
     At(SocketAddr),
@@ -138,88 +273,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// The flags of `newsprint serve`.
-#[derive(Debug, Default, Args, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct ServeArgs {
-    /// Read settings from this TOML file; its keys are the names of these flags
-    #[arg(long, env = "NEWSPRINT_CONFIG", value_name = "FILE")]
-    #[serde(skip)]
-    pub config: Option<PathBuf>,
-
-    /// Address to serve gRPC on [default: 127.0.0.1:50051]
-    #[arg(long, env = "NEWSPRINT_LISTEN", value_name = "ADDR")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub listen: Option<SocketAddr>,
-
-    /// Folder of the embedded store, made if it is not there [default: newsprint-data]
-    #[arg(long, env = "NEWSPRINT_DATA", value_name = "DIR")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<PathBuf>,
-
-    /// Address to serve /metrics and /healthz on, or 'off' [default: 127.0.0.1:9464]
-    #[arg(long, env = "NEWSPRINT_HTTP", value_name = "ADDR|off")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub http: Option<HttpAddr>,
-
-    /// Model file to use instead of the built-in model
-    #[arg(long, env = "NEWSPRINT_MODEL", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<PathBuf>,
-
-    /// Folder that CreateBackup makes its backups in [default: newsprint-backups]
-    #[arg(long, env = "NEWSPRINT_BACKUPS", value_name = "DIR")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub backups: Option<PathBuf>,
-
-    /// Room to leave on the disk: with less, submissions are answered UNAVAILABLE until there is
-    /// more again [default: 268435456]
-    #[arg(long, env = "NEWSPRINT_DISK_RESERVE_BYTES", value_name = "BYTES")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub disk_reserve_bytes: Option<u64>,
-
-    /// How to write the log [default: text]
-    #[arg(long, env = "NEWSPRINT_LOG_FORMAT", value_name = "FORMAT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log_format: Option<LogFormat>,
-
-    /// What to log: error, warn, info, debug, trace, or a filter such as newsprint=debug
-    /// [default: info, and only warnings of the storage engine]
-    #[arg(long, env = "NEWSPRINT_LOG_LEVEL", value_name = "LEVEL")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log_level: Option<String>,
-
-    /// How long calls in work may go on after SIGTERM or Ctrl-C, in seconds [default: 10]
-    #[arg(long, env = "NEWSPRINT_DRAIN_SECONDS", value_name = "SECONDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub drain_seconds: Option<u64>,
-
-    /// Largest message, either way, after decompression [default: 4194304]
-    #[arg(long, env = "NEWSPRINT_MESSAGE_BYTES_MAX", value_name = "BYTES")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub message_bytes_max: Option<usize>,
-
-    /// Longest title [default: 4096]
-    #[arg(long, env = "NEWSPRINT_TITLE_BYTES_MAX", value_name = "BYTES")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub title_bytes_max: Option<usize>,
-
-    /// Longest body [default: 1048576]
-    #[arg(long, env = "NEWSPRINT_BODY_BYTES_MAX", value_name = "BYTES")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_bytes_max: Option<usize>,
-
-    /// Most articles in work at the same time; more are refused at once [default: 4096]
-    #[arg(long, env = "NEWSPRINT_IN_FLIGHT_MAX", value_name = "COUNT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub in_flight_max: Option<usize>,
-
-    /// Most collections; one more is refused [default: 20000]
-    #[arg(long, env = "NEWSPRINT_COLLECTIONS_MAX", value_name = "COUNT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub collections_max: Option<usize>,
-}
-
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -227,43 +280,91 @@ pub enum ConfigError {
     NoFile(PathBuf),
     #[error("the configuration cannot be read: {0}")]
     Unreadable(#[from] Box<figment::Error>),
+    #[error(transparent)]
+    Flags(#[from] clap::Error),
     #[error("{name} must be between {min} and {max}, not {value}")]
     OutOfRange { name: &'static str, min: usize, max: usize, value: usize },
 }
 
 impl Config {
     /// Puts the configuration together from flags and variables, the file they name, and defaults.
-    pub fn load(args: &ServeArgs) -> Result<Config, ConfigError> {
-        let mut figment = Figment::from(Serialized::defaults(Config::default()));
-        if let Some(file) = &args.config {
-            if !file.is_file() {
-                return Err(ConfigError::NoFile(file.clone()));
-            }
-            figment = figment.merge(Toml::file_exact(file));
-        }
-        let config: Config =
-            figment.merge(Serialized::defaults(args)).extract().map_err(Box::new)?;
+    pub fn load(matches: &ArgMatches) -> Result<Config, ConfigError> {
+        let given = Config::from_arg_matches(matches)?;
+        let config = match &given.config {
+            Some(file) => given.clone().completed_by(file, matches)?,
+            None => given,
+        };
         config.limits.check()?;
+        config.connections.check()?;
         Ok(config)
+    }
+
+    /// Takes from a file what neither a flag nor a variable says.
+    fn completed_by(self, file: &Path, matches: &ArgMatches) -> Result<Config, ConfigError> {
+        if !file.is_file() {
+            return Err(ConfigError::NoFile(file.to_owned()));
+        }
+        let is_given = |id: &str| {
+            let source = matches.value_source(id);
+            matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+        };
+        let given = serde_json::to_value(&self).unwrap_or_default();
+        let given: serde_json::Map<String, serde_json::Value> = match given {
+            serde_json::Value::Object(all) => {
+                all.into_iter().filter(|(key, _)| is_given(&key.replace('-', "_"))).collect()
+            }
+            _ => serde_json::Map::new(),
+        };
+        let figment = Figment::from(Serialized::defaults(Config::default()))
+            .merge(Toml::file_exact(file))
+            .merge(Serialized::defaults(given));
+        let completed: Config = figment.extract().map_err(Box::new)?;
+        Ok(Config { config: self.config, ..completed })
+    }
+}
+
+fn check(name: &'static str, value: usize, min: usize, max: usize) -> Result<(), ConfigError> {
+    if (min..=max).contains(&value) {
+        Ok(())
+    } else {
+        Err(ConfigError::OutOfRange { name, min, max, value })
     }
 }
 
 impl Limits {
+    /// What an article or an answer may have beside its texts.
+    const OTHER_BYTES_MAX: usize = 512 << 10;
+
     fn check(&self) -> Result<(), ConfigError> {
         // Positions within a text are kept in 30 bits.
         const TEXT_MAX: usize = 1 << 28;
-        let check = |name, value, min, max| {
-            if (min..=max).contains(&value) {
-                Ok(())
-            } else {
-                Err(ConfigError::OutOfRange { name, min, max, value })
-            }
-        };
-        check("message-bytes-max", self.message_bytes_max, 1024, 1 << 30)?;
+        const MESSAGE_MAX: usize = 1 << 30;
         check("title-bytes-max", self.title_bytes_max, 1, TEXT_MAX)?;
         check("body-bytes-max", self.body_bytes_max, 1, TEXT_MAX)?;
+        // Whatever was accepted can be answered with.
+        let article = self.title_bytes_max + self.body_bytes_max + Self::OTHER_BYTES_MAX;
+        check("message-bytes-max", self.message_bytes_max, article, MESSAGE_MAX)?;
         check("in-flight-max", self.in_flight_max, 1, 1 << 20)?;
-        check("collections-max", self.collections_max, 1, 1 << 20)
+        check("collections-max", self.collections_max, 1, 1 << 20)?;
+        // A message that was too heavy for the budget could never be received.
+        check("memory-bytes-max", self.memory_bytes_max, 8 * self.message_bytes_max, usize::MAX)
+    }
+}
+
+impl ConnectionLimits {
+    fn check(&self) -> Result<(), ConfigError> {
+        const SECONDS_MAX: usize = 365 * 86_400;
+        check("connections-max", self.connections_max, 1, 1 << 20)?;
+        for (name, seconds) in [
+            ("handshake-seconds-max", self.handshake_seconds_max),
+            ("idle-seconds-max", self.idle_seconds_max),
+            ("receive-seconds-max", self.receive_seconds_max),
+            ("answer-seconds-max", self.answer_seconds_max),
+        ] {
+            check(name, seconds as usize, 1, SECONDS_MAX)?;
+        }
+        let age = self.connection_age_seconds_max as usize;
+        check("connection-age-seconds-max", age, 0, SECONDS_MAX)
     }
 }
 
@@ -271,30 +372,44 @@ impl Limits {
 mod tests {
     use super::*;
 
-    fn load(toml: &str, args: ServeArgs) -> Result<Config, ConfigError> {
+    /// Loads as `newsprint serve` does with these flags, and a file of that content.
+    fn load(toml: &str, flags: &[&str]) -> Result<Config, ConfigError> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("newsprint.toml");
         std::fs::write(&file, toml).unwrap();
-        Config::load(&ServeArgs { config: Some(file), ..args })
+        let flags = flags.iter().map(|flag| flag.to_string());
+        let file = [String::from("--config"), file.display().to_string()];
+        let mut config = load_flags(flags.chain(file))?;
+        config.config = None;
+        Ok(config)
+    }
+
+    fn load_flags(flags: impl IntoIterator<Item = String>) -> Result<Config, ConfigError> {
+        let command = Config::augment_args(clap::Command::new("serve").no_binary_name(true));
+        Config::load(&command.try_get_matches_from(flags)?)
     }
 
     #[test]
     fn flags_win_over_the_file_and_the_file_over_defaults() {
-        let args = ServeArgs { http: Some(HttpAddr::Off), ..ServeArgs::default() };
-        let config = load("http = '127.0.0.1:1'\ntitle-bytes-max = 99", args).unwrap();
+        let toml = "http = '127.0.0.1:1'\ntitle-bytes-max = 99\nidle-seconds-max = 7";
+        let config = load(toml, &["--http", "off"]).unwrap();
         let expected = Config {
             http: HttpAddr::Off,
             limits: Limits { title_bytes_max: 99, ..Limits::default() },
+            connections: ConnectionLimits { idle_seconds_max: 7, ..ConnectionLimits::default() },
             ..Config::default()
         };
         assert_eq!(config, expected);
-        assert_eq!(Config::load(&ServeArgs::default()).unwrap(), Config::default());
+        assert_eq!(load_flags([]).unwrap(), Config::default());
+        // A flag that says the default wins too.
+        let config = load("drain-seconds = 3", &["--drain-seconds", "10"]).unwrap();
+        assert_eq!(config.drain_seconds, 10);
     }
 
     #[test]
     fn what_makes_no_sense_is_refused_by_name() {
         let check = |toml: &str, name: &str| {
-            let error = load(toml, ServeArgs::default()).unwrap_err().to_string();
+            let error = load(toml, &[]).unwrap_err().to_string();
             assert!(error.contains(name), "{error}");
         };
         check("in-flight-max = 0", "in-flight-max");
@@ -302,7 +417,10 @@ mod tests {
         check("lissten = '127.0.0.1:1'", "lissten");
         check("log-format = 'xml'", "log-format");
         check("http = 'on'", "off");
-        let missing = ServeArgs { config: Some("missing.toml".into()), ..ServeArgs::default() };
-        assert!(Config::load(&missing).unwrap_err().to_string().contains("missing.toml"));
+        check("memory-bytes-max = 4194304", "memory-bytes-max");
+        check("body-bytes-max = 8388608", "message-bytes-max");
+        check("receive-seconds-max = 0", "receive-seconds-max");
+        let missing = load_flags(["--config", "missing.toml"].map(String::from));
+        assert!(missing.unwrap_err().to_string().contains("missing.toml"));
     }
 }

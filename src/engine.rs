@@ -3,11 +3,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use metrics::counter;
 use parking_lot::RwLock;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::sync::Mutex;
 
+use crate::admission::{Admission, Amount, Client, Overloaded, Share};
 use crate::analyser::{Analyser, Submission};
 use crate::analysis::{Analysis, StoryId, Verdict};
 use crate::article::{ArticleId, BackupName, CollectionName, Timestamp};
@@ -18,8 +20,9 @@ use crate::store::{
     Submitted,
 };
 
-/// Longer bodies are analysed off the threads that serve calls: it takes over a millisecond.
-const INLINE_BYTES_MAX: usize = 128 << 10;
+/// Articles that cost more, in bytes of plain text, are analysed off the threads that serve calls:
+/// it takes over a millisecond.
+const INLINE_COST_MAX: usize = 128 << 10;
 
 /// What the engine answers when it cannot do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -38,28 +41,54 @@ pub enum EngineError {
     Panicked,
 }
 
+impl From<Overloaded> for EngineError {
+    fn from(_: Overloaded) -> Self {
+        counter!("newsprint_overloaded_total").increment(1);
+        EngineError::Overloaded
+    }
+}
+
 /// A submission on its way: its place in the order of submissions is settled.
 pub struct Submitting {
     pending: Pending,
-    _permit: OwnedSemaphorePermit,
+    share: Share,
 }
 
 impl Submitting {
     pub async fn outcome(self) -> Result<Submitted, EngineError> {
-        let submitted = self.pending.await?;
-        count_verdict(submitted.analysis.duplicates.verdict, submitted.replayed);
-        Ok(submitted)
+        Ok(self.outcome_and_share().await?.0)
     }
+
+    /// The outcome, with what is left of the submission's share: the store has answered, so only
+    /// the answer is still there.
+    pub async fn outcome_and_share(self) -> Result<(Submitted, Share), EngineError> {
+        let Submitting { pending, mut share } = self;
+        let submitted = pending.await?;
+        share.give_back_articles();
+        count_verdict(submitted.analysis.duplicates.verdict, submitted.replayed);
+        Ok((submitted, share))
+    }
+}
+
+/// The version of a model that was loaded, and of the one before.
+#[derive(Debug, Clone)]
+pub struct Reloaded {
+    pub version: String,
+    pub previous_version: String,
 }
 
 /// The service, whatever protocol it is spoken to in.
 pub struct Engine {
-    store: Box<dyn ArticleStore>,
+    store: Arc<dyn ArticleStore>,
     analyser: RwLock<Arc<Analyser>>,
     model_file: Option<PathBuf>,
     /// The folder that backups are made in.
     backups: PathBuf,
-    permits: Arc<Semaphore>,
+    admission: Admission,
+    /// The engine itself as a client, for callers in the same process.
+    itself: Client,
+    /// When the latest reload began and what came of it.
+    reloaded: Mutex<Option<(Instant, Reloaded)>>,
     limits: Limits,
     start_time: Timestamp,
 }
@@ -73,12 +102,15 @@ impl Engine {
         limits: Limits,
     ) -> Result<Self, EngineError> {
         let analyser = load_model(model_file.as_deref())?;
+        let admission = limits.admission();
         Ok(Engine {
-            store: Box::new(store),
+            store: Arc::new(store),
             analyser: RwLock::new(Arc::new(analyser)),
             model_file,
             backups,
-            permits: Arc::new(Semaphore::new(limits.in_flight_max)),
+            itself: admission.budget.client(),
+            admission,
+            reloaded: Mutex::default(),
             limits,
             start_time: Timestamp::now(),
         })
@@ -96,21 +128,24 @@ impl Engine {
         Arc::clone(&self.analyser.read())
     }
 
-    /// Analyses an article and remembers it.
-    pub async fn submit(&self, submission: Submission) -> Result<Submitted, EngineError> {
-        let permit = self.permit()?;
-        self.begin(submission, permit).await?.outcome().await
+    /// Has the engine's work admitted together with other work.
+    pub fn admitted_by(self, admission: Admission) -> Self {
+        Engine { itself: admission.budget.client(), admission, ..self }
     }
 
-    /// Admits several submissions at once, or none of them.
-    pub fn admit(&self, submissions: usize) -> Result<Vec<OwnedSemaphorePermit>, EngineError> {
-        (0..submissions).map(|_| self.permit()).collect()
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// Analyses an article and remembers it.
+    pub async fn submit(&self, submission: Submission) -> Result<Submitted, EngineError> {
+        let share = self.itself.try_take(Amount::ARTICLE)?;
+        self.begin(submission, share).await?.outcome().await
     }
 
     /// Waits until one more submission is admitted, for callers that can be made to wait.
-    pub async fn wait_for_permit(&self) -> Result<OwnedSemaphorePermit, EngineError> {
-        let permits = Arc::clone(&self.permits);
-        permits.acquire_owned().await.map_err(|_| EngineError::Overloaded)
+    pub async fn wait_for_permit(&self) -> Result<Share, EngineError> {
+        Ok(self.itself.take(Amount::ARTICLE).await)
     }
 
     /// Analyses an article and hands it to the store. Of two submissions, the one whose `begin`
@@ -118,37 +153,50 @@ impl Engine {
     pub async fn begin(
         &self,
         submission: Submission,
-        permit: OwnedSemaphorePermit,
+        share: Share,
     ) -> Result<Submitting, EngineError> {
-        let prepared = self.prepare(submission).await?;
+        let analyser = self.analyser();
+        let (prepared, share) = if cost(&submission) <= INLINE_COST_MAX {
+            let _turn = self.admission.turn(share.client()).await;
+            (analyser.prepare(submission), share)
+        } else {
+            // The share goes along: a client that leaves does not end what was begun.
+            let client = share.client().clone();
+            let prepare = move || (analyser.prepare(submission), share);
+            self.admission.blocking(&client, prepare).await.map_err(|_| EngineError::Panicked)?
+        };
         let pending = self.store.submit(prepared).await?;
-        Ok(Submitting { pending, _permit: permit })
+        Ok(Submitting { pending, share })
     }
 
     /// Analyses an article as [`Self::submit`] does, and remembers nothing.
     pub async fn analyze(&self, submission: Submission) -> Result<Analysis, EngineError> {
-        let _permit = self.permit()?;
-        let prepared = self.prepare(submission).await?;
-        let duplicates = self.store.look_up(&prepared).await?;
-        let Prepared { classification, fingerprint, .. } = prepared;
-        Ok(Analysis { classification, duplicates, fingerprint })
+        let share = self.itself.try_take(Amount::ARTICLE)?;
+        Ok(self.analyze_with(submission, share).await?.0)
     }
 
-    fn permit(&self) -> Result<OwnedSemaphorePermit, EngineError> {
-        let permits = Arc::clone(&self.permits);
-        permits.try_acquire_owned().map_err(|_: TryAcquireError| {
-            counter!("newsprint_overloaded_total").increment(1);
-            EngineError::Overloaded
-        })
-    }
-
-    async fn prepare(&self, submission: Submission) -> Result<Prepared, EngineError> {
-        let analyser = self.analyser();
-        if submission.article.body.len() <= INLINE_BYTES_MAX {
-            return Ok(analyser.prepare(submission));
+    /// The same on a share, which is returned.
+    pub async fn analyze_with(
+        &self,
+        submission: Submission,
+        mut share: Share,
+    ) -> Result<(Analysis, Share), EngineError> {
+        let (analyser, store) = (self.analyser(), Arc::clone(&self.store));
+        let client = share.client().clone();
+        let analyze = async move |submission| {
+            let prepared = analyser.prepare(submission);
+            let duplicates = store.look_up(&prepared).await?;
+            let Prepared { classification, fingerprint, .. } = prepared;
+            share.give_back_articles();
+            Ok((Analysis { classification, duplicates, fingerprint }, share))
+        };
+        if cost(&submission) <= INLINE_COST_MAX {
+            let _turn = self.admission.turn(&client).await;
+            return analyze(submission).await;
         }
-        let prepared = tokio::task::spawn_blocking(move || analyser.prepare(submission));
-        prepared.await.map_err(|_| EngineError::Panicked)
+        let runtime = tokio::runtime::Handle::current();
+        let analyze = move || runtime.block_on(analyze(submission));
+        self.admission.blocking(&client, analyze).await.map_err(|_| EngineError::Panicked)?
     }
 
     pub async fn get(
@@ -223,14 +271,26 @@ impl Engine {
     }
 
     /// Loads the model file again. Until the new model is ready, and if it is refused, the old one
-    /// goes on serving.
-    pub async fn reload_model(&self) -> Result<(Arc<Analyser>, Arc<Analyser>), EngineError> {
+    /// goes on serving. Of those who ask while a model is being loaded, one loads it once more and
+    /// the others are told of that.
+    pub async fn reload_model(&self) -> Result<Reloaded, EngineError> {
         let path = self.model_file.clone().ok_or(EngineError::NoModelFile)?;
+        let asked = Instant::now();
+        let mut latest = self.reloaded.lock().await;
+        if let Some((began, reloaded)) = &*latest
+            && *began >= asked
+        {
+            return Ok(reloaded.clone());
+        }
+        let began = Instant::now();
         let loaded = tokio::task::spawn_blocking(move || load_model(Some(&path)));
         let new = Arc::new(loaded.await.map_err(|_| EngineError::Panicked)??);
-        let old = std::mem::replace(&mut *self.analyser.write(), Arc::clone(&new));
-        tracing::info!(model = new.version, previous = old.version, "model reloaded");
-        Ok((new, old))
+        let version = new.version.clone();
+        let old = std::mem::replace(&mut *self.analyser.write(), new);
+        let reloaded = Reloaded { version, previous_version: old.version.clone() };
+        tracing::info!(model = reloaded.version, previous = old.version, "model reloaded");
+        *latest = Some((began, reloaded.clone()));
+        Ok(reloaded)
     }
 
     /// Copies everything remembered to a new folder of that name among the backups.
@@ -254,6 +314,26 @@ impl Engine {
             None => Ok(false),
         }
     }
+}
+
+/// What an analysis costs, in bytes of plain ASCII text that cost as much: most characters beyond
+/// it take longer, and one presentation form, such as U+FDFA, may stand for a whole sentence.
+fn cost(submission: &Submission) -> usize {
+    const PER_OTHER_BYTE: usize = 16;
+    const PER_PRESENTATION_FORM: usize = 1500;
+    const EXPLAINED: usize = 8;
+    let of = |text: &str| {
+        let others = text.bytes().filter(|byte| !byte.is_ascii()).count();
+        let forms = if others == 0 { 0 } else { presentation_forms(text) };
+        text.len() + others * PER_OTHER_BYTE + forms * PER_PRESENTATION_FORM
+    };
+    let plain = of(&submission.article.title) + of(&submission.article.body);
+    if submission.explain { plain * EXPLAINED } else { plain }
+}
+
+/// The characters from U+FB00 to U+FDFF: no others begin with these bytes.
+fn presentation_forms(text: &str) -> usize {
+    text.as_bytes().windows(2).filter(|pair| matches!(pair, [0xef, 0xac..=0xb7])).count()
 }
 
 fn load_model(file: Option<&Path>) -> Result<Analyser, EngineError> {

@@ -4,7 +4,7 @@ use tonic::{Request, Response, Status};
 
 use super::convert::{collection_name, collections_page, settings_from, timestamp_to};
 use super::error::Violations;
-use super::pb::admin_service_server::AdminService;
+use super::pb::served::admin_service_server::AdminService;
 use super::{EngineSlot, pb};
 use crate::analyser::to_f64;
 use crate::article::{ArticleId, BackupName};
@@ -73,10 +73,10 @@ impl AdminService for AdminApi {
         &self,
         _request: Request<pb::ReloadModelRequest>,
     ) -> Result<Response<pb::ReloadModelResponse>, Status> {
-        let (new, old) = self.engine.ready()?.reload_model().await?;
+        let reloaded = self.engine.ready()?.reload_model().await?;
         Ok(Response::new(pb::ReloadModelResponse {
-            model_version: new.version.clone(),
-            previous_model_version: old.version.clone(),
+            model_version: reloaded.version,
+            previous_model_version: reloaded.previous_version,
         }))
     }
 

@@ -1,24 +1,37 @@
 //! `ArticleService`: each method translates, calls the engine, and translates back.
 
-use prost::Message;
 use std::pin::Pin;
-use tokio::sync::{mpsc, watch};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join;
+use prost::Message;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::convert::{
-    self, ListQuery, SimilarRequest, StoryQuery, article_name, page_token, submission,
-    submission_at, submitted_to,
+    self, ListQuery, SimilarRequest, StoryQuery, article_name, page_token, submitted_to,
 };
-use super::error::{Violations, deadline_exceeded, framework_status, unavailable};
-use super::pb::article_service_server::ArticleService;
-use super::{Deadline, EngineSlot, pb};
+use super::error::{Violations, deadline_exceeded, framework_status, overloaded, unavailable};
+use super::items::Articles;
+use super::pb::served::article_service_server::ArticleService;
+use super::{Call, Deadline, EngineSlot, pb};
+use crate::admission::{Amount, Share};
 use crate::article::CollectionName;
+use crate::config::Limits;
 use crate::engine::Submitting;
 
-/// Articles of one stream that may be in work at the same time.
+/// Articles of one stream that may be in work or answered and not yet read.
 const STREAM_WINDOW: usize = 256;
+
+/// What an answer weighs against its length: it is there as it is understood and as it is sent, for
+/// which the framework takes up to twice the room.
+const ANSWER_WEIGHT: usize = 2;
+
+/// How long articles of a batch are begun without a pause for other calls.
+const BATCH_SLICE: Duration = Duration::from_micros(500);
 
 /// The service over an engine.
 #[derive(Clone)]
@@ -38,51 +51,73 @@ impl ArticleApi {
 impl ArticleService for ArticleApi {
     async fn submit_article(
         &self,
-        request: Request<pb::SubmitArticleRequest>,
+        request: Request<()>,
     ) -> Result<Response<pb::SubmitArticleResponse>, Status> {
-        let pb::SubmitArticleRequest { collection, article, options } = request.into_inner();
+        let call = Call::of(&request)?;
         let engine = self.engine.ready()?;
-        let submission = submission(collection, article, options, engine.limits())?;
+        let (message, mut share) = call.received();
+        let submission = Articles::read_one(message)?.submission(engine.limits())?;
+        share.grow(Amount::ARTICLE).map_err(overloaded)?;
         let collection = submission.collection.clone();
-        let submitted = engine.submit(submission).await?;
-        Ok(Response::new(submitted_to(&collection, submitted)))
+        let (submitted, mut share) =
+            engine.begin(submission, share).await?.outcome_and_share().await?;
+        let mut room = engine.limits().message_bytes_max;
+        let outcome = fit(submitted_to(&collection, submitted), &mut room, &mut share);
+        call.answer(share);
+        Ok(Response::new(outcome))
     }
 
     async fn batch_submit_articles(
         &self,
-        request: Request<pb::BatchSubmitArticlesRequest>,
+        request: Request<()>,
     ) -> Result<Response<pb::BatchSubmitArticlesResponse>, Status> {
-        let pb::BatchSubmitArticlesRequest { collection, articles, options } = request.into_inner();
-        let collection = convert::collection_name(collection)?;
+        let call = Call::of(&request)?;
+        let (message, mut share) = call.received();
         let engine = self.engine.ready()?;
-        let articles_max = engine.limits().batch_articles_max();
-        if articles.is_empty() || articles.len() > articles_max {
+        let limits = engine.limits();
+        let articles_max = limits.batch_articles_max();
+        let batch = Articles::read(message, articles_max)?;
+        let collection = convert::collection_name(batch.collection()?)?;
+        let count = batch.articles.len();
+        if count == 0 {
             let description = format!("must hold 1 to {articles_max} articles");
             return Err(Violations::one("articles", description).into());
         }
-        let permits = engine.admit(articles.len())?;
-        let mut begun = Vec::with_capacity(articles.len());
-        for (number, (article, permit)) in articles.into_iter().zip(permits).enumerate() {
-            let field = format!("articles[{number}]");
-            let name = collection.to_string();
-            begun.push(
-                match submission_at(&field, name, Some(article), options, engine.limits()) {
-                    Ok(submission) => engine.begin(submission, permit).await.map_err(Status::from),
-                    Err(violations) => Err(violations.into()),
-                },
-            );
-            tokio::task::consume_budget().await;
+        share.grow(Amount { articles: count, bytes: 0 }).map_err(overloaded)?;
+        let part = Amount { articles: 1, bytes: share.bytes() / count };
+        let mut begun = Vec::with_capacity(count);
+        let mut slice = Instant::now();
+        for number in 0..count {
+            let part = share.split(part);
+            begun.push(match batch.submission_of(number, limits) {
+                Ok(submission) => engine.begin(submission, part).await.map_err(Status::from),
+                Err(violations) => Err(violations.into()),
+            });
+            if slice.elapsed() > BATCH_SLICE {
+                tokio::task::yield_now().await;
+                slice = Instant::now();
+            }
         }
-        let mut results = Vec::with_capacity(begun.len());
-        let mut room = engine.limits().message_bytes_max / 2;
+        drop(batch);
+        let mut results = Vec::with_capacity(count);
+        let mut room = limits.message_bytes_max;
+        // Every article is answered: what is said of one leaves room for the least of the others.
+        let least = RESULT_BYTES_MIN.min(room / count);
+        room -= least * count;
         for begun in begun {
             use pb::batch_submit_articles_result::Result as Item;
+            room += least;
             let result = match outcome(&collection, begun).await {
-                Ok(outcome) => Item::Outcome(fit(outcome, &mut room)),
-                Err(status) => Item::Error(item_error(status)),
+                Ok((outcome, mut part)) => {
+                    let outcome = fit(outcome, &mut room, &mut part);
+                    share.join(part);
+                    Item::Outcome(outcome)
+                }
+                Err(status) => Item::Error(fit_error(item_error(status), &mut room)),
             };
             results.push(pb::BatchSubmitArticlesResult { result: Some(result) });
         }
+        call.answer(share);
         Ok(Response::new(pb::BatchSubmitArticlesResponse { results }))
     }
 
@@ -91,57 +126,100 @@ impl ArticleService for ArticleApi {
 
     async fn submit_article_stream(
         &self,
-        request: Request<Streaming<pb::SubmitArticleStreamRequest>>,
+        request: Request<Streaming<()>>,
     ) -> Result<Response<Self::SubmitArticleStreamStream>, Status> {
         self.engine.ready()?;
+        let call = Call::of(&request)?;
         let deadline = request.extensions().get().copied();
-        let (begun, window) = mpsc::channel(STREAM_WINDOW);
-        tokio::spawn(read_stream(self.clone(), request.into_inner(), deadline, begun));
-        let answers = ReceiverStream::new(window).then(answer);
+        // There is a place for whatever the window admits, so nothing waits to be put in.
+        let (begun, in_work) = mpsc::channel(STREAM_WINDOW + 1);
+        let (answered, answers) = mpsc::channel(STREAM_WINDOW + 1);
+        let reading = read_stream(self.clone(), call, request.into_inner(), deadline, begun);
+        let answering = answer_stream(self.engine.clone(), in_work, answered);
+        tokio::spawn(join(reading, answering));
+        // What an answer held goes back as it leaves.
+        let answers = ReceiverStream::new(answers).map(|answer: Answer| answer.message);
         Ok(Response::new(Box::pin(answers)))
     }
 
     async fn analyze_article(
         &self,
-        request: Request<pb::AnalyzeArticleRequest>,
+        request: Request<()>,
     ) -> Result<Response<pb::AnalyzeArticleResponse>, Status> {
-        let pb::AnalyzeArticleRequest { collection, article, options } = request.into_inner();
+        let call = Call::of(&request)?;
         let engine = self.engine.ready()?;
-        let submission = submission(collection, article, options, engine.limits())?;
-        let analysis = engine.analyze(submission).await?;
-        Ok(Response::new(pb::AnalyzeArticleResponse { analysis: Some(analysis.into()) }))
+        let (message, mut share) = call.received();
+        let submission = Articles::read_one(message)?.submission(engine.limits())?;
+        share.grow(Amount::ARTICLE).map_err(overloaded)?;
+        let (analysis, mut share) = engine.analyze_with(submission, share).await?;
+        let mut response = pb::AnalyzeArticleResponse { analysis: Some(analysis.into()) };
+        let len = response.encoded_len();
+        let is_too_long = len > engine.limits().message_bytes_max;
+        if is_too_long || share.set_bytes(ANSWER_WEIGHT * len).is_err() {
+            response.analysis.iter_mut().for_each(strip);
+        }
+        call.answer(share);
+        Ok(Response::new(response))
     }
 
     async fn get_article(
         &self,
         request: Request<pb::GetArticleRequest>,
     ) -> Result<Response<pb::GetArticleResponse>, Status> {
+        let call = Call::of(&request)?;
         let pb::GetArticleRequest { collection, article_id } = request.into_inner();
         let (collection, id) = article_name(collection, article_id)?;
-        let stored = self.engine.ready()?.get(&collection, &id).await?;
-        Ok(Response::new(pb::GetArticleResponse { stored: Some(stored.into()) }))
+        let read = async move |engine: EngineSlot| {
+            let engine = engine.ready()?;
+            let stored: pb::StoredArticle = engine.get(&collection, &id).await?.into();
+            let fits = |response: &pb::GetArticleResponse| {
+                response.encoded_len() <= engine.limits().message_bytes_max
+            };
+            let mut response = pb::GetArticleResponse { stored: Some(stored) };
+            if !fits(&response) {
+                response.stored.iter_mut().for_each(strip_stored);
+            }
+            Ok(response)
+        };
+        self.answer_read(&call, read).await
     }
 
     async fn list_articles(
         &self,
         request: Request<pb::ListArticlesRequest>,
     ) -> Result<Response<pb::ListArticlesResponse>, Status> {
+        let call = Call::of(&request)?;
         let query = ListQuery::try_from(request.into_inner())?;
-        let ListQuery { collection, filter, token, page_size, view } = query;
-        let page = self.engine.ready()?.list(&collection, &filter, &token, page_size).await?;
-        Ok(Response::new(pb::ListArticlesResponse {
-            articles: page.articles.into_iter().map(|stored| view.of(stored)).collect(),
-            next_page_token: page_token(page.next),
-        }))
+        let read = async move |engine: EngineSlot| {
+            let engine = engine.ready()?;
+            let ListQuery { collection, filter, token, mut page_size, view } = query;
+            loop {
+                let page = engine.list(&collection, &filter, &token, page_size).await?;
+                let mut response = pb::ListArticlesResponse {
+                    articles: page.articles.into_iter().map(|stored| view.of(stored)).collect(),
+                    next_page_token: page_token(page.next),
+                };
+                let len = response.encoded_len();
+                match fewer(&mut response.articles, len, engine.limits()) {
+                    Some(fewer) => page_size = fewer,
+                    None => return Ok(response),
+                }
+            }
+        };
+        self.answer_read(&call, read).await
     }
 
     async fn delete_article(
         &self,
         request: Request<pb::DeleteArticleRequest>,
     ) -> Result<Response<pb::DeleteArticleResponse>, Status> {
+        let call = Call::of(&request)?;
         let pb::DeleteArticleRequest { collection, article_id } = request.into_inner();
         let (collection, id) = article_name(collection, article_id)?;
-        self.engine.ready()?.delete(&collection, &id).await?;
+        let engine = self.engine.ready()?;
+        let (_, mut share) = call.received();
+        share.grow(Amount::ARTICLE).map_err(overloaded)?;
+        engine.delete(&collection, &id).await?;
         Ok(Response::new(pb::DeleteArticleResponse {}))
     }
 
@@ -149,71 +227,129 @@ impl ArticleService for ArticleApi {
         &self,
         request: Request<pb::GetStoryRequest>,
     ) -> Result<Response<pb::GetStoryResponse>, Status> {
-        let StoryQuery { collection, story, token, page_size, view } =
-            StoryQuery::try_from(request.into_inner())?;
-        let story = self.engine.ready()?.story(&collection, story, &token, page_size).await?;
-        Ok(Response::new(pb::GetStoryResponse {
-            canonical: Some(view.of(story.canonical)),
-            members: story.members.articles.into_iter().map(|stored| view.of(stored)).collect(),
-            next_page_token: page_token(story.members.next),
-        }))
+        let call = Call::of(&request)?;
+        let query = StoryQuery::try_from(request.into_inner())?;
+        let read = async move |engine: EngineSlot| {
+            let engine = engine.ready()?;
+            let StoryQuery { collection, story, token, mut page_size, view } = query;
+            loop {
+                let page = engine.story(&collection, story, &token, page_size).await?;
+                let mut response = pb::GetStoryResponse {
+                    canonical: Some(view.of(page.canonical)),
+                    members: page
+                        .members
+                        .articles
+                        .into_iter()
+                        .map(|stored| view.of(stored))
+                        .collect(),
+                    next_page_token: page_token(page.members.next),
+                };
+                let len = response.encoded_len();
+                match fewer(&mut response.members, len, engine.limits()) {
+                    Some(fewer) => page_size = fewer,
+                    None => {
+                        if response.encoded_len() > engine.limits().message_bytes_max {
+                            response.canonical.iter_mut().for_each(strip_stored);
+                        }
+                        return Ok(response);
+                    }
+                }
+            }
+        };
+        self.answer_read(&call, read).await
     }
 
     async fn find_similar(
         &self,
         request: Request<pb::FindSimilarRequest>,
     ) -> Result<Response<pb::FindSimilarResponse>, Status> {
-        let SimilarRequest { collection, query, radius, max } =
-            SimilarRequest::try_from(request.into_inner())?;
-        let similar = self.engine.ready()?.find_similar(&collection, &query, radius, max).await?;
-        let mut matches: Vec<pb::Match> = similar.matches.into_iter().map(Into::into).collect();
-        let found = matches.len();
-        let mut room = self.engine.ready()?.limits().message_bytes_max / 2;
-        matches.retain(|found| {
-            let len = found.encoded_len();
-            room = room.saturating_sub(len);
-            room > 0
-        });
-        let truncated = similar.truncated || matches.len() < found;
-        Ok(Response::new(pb::FindSimilarResponse { matches, truncated }))
+        let call = Call::of(&request)?;
+        let query = SimilarRequest::try_from(request.into_inner())?;
+        let read = async move |engine: EngineSlot| {
+            let engine = engine.ready()?;
+            let SimilarRequest { collection, query, radius, max } = query;
+            let similar = engine.find_similar(&collection, &query, radius, max).await?;
+            let mut matches: Vec<pb::Match> = similar.matches.into_iter().map(Into::into).collect();
+            let found = matches.len();
+            let mut room = engine.limits().message_bytes_max / 2;
+            matches.retain(|found| {
+                let len = found.encoded_len();
+                room = room.saturating_sub(len);
+                room > 0
+            });
+            let truncated = similar.truncated || matches.len() < found;
+            Ok(pb::FindSimilarResponse { matches, truncated })
+        };
+        self.answer_read(&call, read).await
     }
 }
 
-/// What a stream's reader hands to its answerer.
+impl ArticleApi {
+    /// Answers with what is read in the client's turn.
+    async fn answer_read<T, F>(
+        &self,
+        call: &Call,
+        read: impl FnOnce(EngineSlot) -> F + Send + 'static,
+    ) -> Result<Response<T>, Status>
+    where
+        T: Message + 'static,
+        F: Future<Output = Result<T, Status>>,
+    {
+        let (response, mut share) = self.engine.read(call, read).await?;
+        // Less than the page that was taken for it, unless the store has outgrown the limits.
+        let _ = share.set_bytes(ANSWER_WEIGHT * response.encoded_len());
+        call.answer(share);
+        Ok(Response::new(response))
+    }
+}
+
+/// An article of a stream on its way through the store.
 enum Begun {
     Article {
         id: String,
         collection: CollectionName,
         submitting: Result<Submitting, Status>,
+        place: OwnedSemaphorePermit,
     },
     /// The stream ends here, with this status.
     End(Status),
 }
 
-/// Reads a stream and begins each article's submission. The channel is the window: when it is
-/// full nothing more is read, and the client has to wait.
+/// An answer of a stream, with what it holds until the client takes it.
+struct Answer {
+    message: Result<pb::SubmitArticleStreamResponse, Status>,
+    _place: Option<OwnedSemaphorePermit>,
+    _share: Option<Share>,
+}
+
+/// Reads a stream and begins each article's submission. There are so many places for articles that
+/// are in work or answered: when all are taken nothing more is read, and the client has to wait.
 async fn read_stream(
     mut api: ArticleApi,
-    mut requests: Streaming<pb::SubmitArticleStreamRequest>,
+    call: Call,
+    mut requests: Streaming<()>,
     deadline: Option<Deadline>,
     begun: mpsc::Sender<Begun>,
 ) {
+    let window = Arc::new(Semaphore::new(STREAM_WINDOW));
     loop {
-        let request = tokio::select! {
-            request = requests.message() => request,
-            () = drained(&mut api.draining) => {
-                let _ = begun.send(Begun::End(unavailable("the server is shutting down"))).await;
-                return;
-            }
-            () = passed(deadline) => {
-                let _ = begun.send(Begun::End(deadline_exceeded())).await;
-                return;
-            }
+        let read = async {
+            // The window is never closed.
+            let place = Arc::clone(&window).acquire_owned().await.ok()?;
+            requests.message().await.map(|came| came.map(|()| place)).transpose()
         };
-        let next = match request {
-            Ok(Some(request)) => begin(&api.engine, request).await,
-            Ok(None) => return,
-            Err(status) => Begun::End(framework_status(status)),
+        let read = tokio::select! {
+            read = read => read,
+            () = drained(&mut api.draining) => {
+                Some(Err(unavailable("the server is shutting down")))
+            }
+            () = passed(deadline) => Some(Err(deadline_exceeded())),
+            () = begun.closed() => None,
+        };
+        let next = match read {
+            Some(Ok(place)) => begin(&api.engine, &call, place).await,
+            Some(Err(status)) => Begun::End(framework_status(status)),
+            None => return,
         };
         let is_end = matches!(next, Begun::End(_));
         if begun.send(next).await.is_err() || is_end {
@@ -234,61 +370,124 @@ async fn drained(draining: &mut watch::Receiver<bool>) {
     let _ = draining.wait_for(|draining| *draining).await;
 }
 
-async fn begin(engine: &EngineSlot, request: pb::SubmitArticleStreamRequest) -> Begun {
-    let pb::SubmitArticleStreamRequest { collection, article, options } = request;
-    let id = article.as_ref().map(|article| article.article_id.clone()).unwrap_or_default();
-    let mut name = CollectionName::default();
+async fn begin(engine: &EngineSlot, call: &Call, place: OwnedSemaphorePermit) -> Begun {
+    let (message, share) = call.received();
+    let (mut id, mut collection) = (String::new(), CollectionName::default());
     let submitting = async {
         let engine = engine.ready()?;
-        let submission = submission(collection, article, options, engine.limits())?;
-        name = submission.collection.clone();
-        let permit = engine.wait_for_permit().await?;
-        Ok(engine.begin(submission, permit).await?)
+        let submission = {
+            let request = Articles::read_one(message)?;
+            id = request.article_id();
+            request.submission(engine.limits())?
+        };
+        collection = submission.collection.clone();
+        Ok(engine.begin(submission, share).await?)
     };
     let submitting = submitting.await;
-    Begun::Article { id, collection: name, submitting }
+    Begun::Article { id, collection, submitting, place }
 }
 
-async fn answer(begun: Begun) -> Result<pb::SubmitArticleStreamResponse, Status> {
-    use pb::submit_article_stream_response::Result as Item;
-    match begun {
-        Begun::Article { id, collection, submitting } => {
-            let result = match outcome(&collection, submitting).await {
-                Ok(outcome) => Item::Outcome(outcome),
-                Err(status) => Item::Error(item_error(status)),
-            };
-            Ok(pb::SubmitArticleStreamResponse { article_id: id, result: Some(result) })
+/// Waits for the outcomes of a stream in their order, whether the client reads them or not: what
+/// the store has answered is in work no longer.
+async fn answer_stream(
+    engine: EngineSlot,
+    mut in_work: mpsc::Receiver<Begun>,
+    answers: mpsc::Sender<Answer>,
+) {
+    let message_bytes_max = engine.get().map_or(0, |engine| engine.limits().message_bytes_max);
+    while let Some(begun) = in_work.recv().await {
+        let answer = match begun {
+            Begun::Article { id, collection, submitting, place } => {
+                use pb::submit_article_stream_response::Result as Item;
+                let mut room = message_bytes_max.saturating_sub(STREAM_FRAME_BYTES);
+                let (result, share) = match outcome(&collection, submitting).await {
+                    Ok((outcome, mut share)) => {
+                        (Item::Outcome(fit(outcome, &mut room, &mut share)), Some(share))
+                    }
+                    Err(status) => (Item::Error(fit_error(item_error(status), &mut room)), None),
+                };
+                let message =
+                    pb::SubmitArticleStreamResponse { article_id: id, result: Some(result) };
+                Answer { message: Ok(message), _place: Some(place), _share: share }
+            }
+            Begun::End(status) => Answer { message: Err(status), _place: None, _share: None },
+        };
+        if answers.send(answer).await.is_err() {
+            return;
         }
-        Begun::End(status) => Err(status),
     }
 }
+
+/// What an answer of a stream has around its outcome, an id as it was sent among it.
+const STREAM_FRAME_BYTES: usize = 1024;
+
+/// What the result of an article of a batch takes at most without matches and evidence, for a model
+/// with few topics.
+const RESULT_BYTES_MIN: usize = 1024;
 
 async fn outcome(
     collection: &CollectionName,
     begun: Result<Submitting, Status>,
-) -> Result<pb::SubmitArticleResponse, Status> {
-    Ok(submitted_to(collection, begun?.outcome().await?))
+) -> Result<(pb::SubmitArticleResponse, Share), Status> {
+    let (submitted, share) = begun?.outcome_and_share().await?;
+    Ok((submitted_to(collection, submitted), share))
 }
 
-/// Leaves out the matches and the evidence of an outcome for which an answer has no more room: the
-/// verdict, the story and the topics of every article always fit.
-fn fit(mut outcome: pb::SubmitArticleResponse, room: &mut usize) -> pb::SubmitArticleResponse {
+/// Leaves out the matches and the evidence of an outcome for which an answer has no more room, or
+/// the server no more memory: the verdict, the story and the topics of every article always fit.
+fn fit(
+    mut outcome: pb::SubmitArticleResponse,
+    room: &mut usize,
+    share: &mut Share,
+) -> pb::SubmitArticleResponse {
     let len = outcome.encoded_len();
-    if len <= *room {
-        *room -= len;
-        return outcome;
+    if len > *room || share.set_bytes(ANSWER_WEIGHT * len).is_err() {
+        outcome.analysis.iter_mut().for_each(strip);
     }
-    if let Some(analysis) = &mut outcome.analysis {
-        if let Some(report) = &mut analysis.duplicates
-            && !report.matches.is_empty()
-        {
-            report.matches.clear();
-            report.truncated = true;
-        }
-        let scores = analysis.classification.iter_mut().flat_map(|said| &mut said.topics);
-        scores.for_each(|score| score.evidence.clear());
-    }
+    *room = room.saturating_sub(outcome.encoded_len() + ITEM_FRAME_BYTES);
     outcome
+}
+
+/// The tags and lengths around an item.
+const ITEM_FRAME_BYTES: usize = 16;
+
+/// Leaves of an error for which an answer has no more room what it takes to act on it.
+fn fit_error(mut error: pb::ItemError, room: &mut usize) -> pb::ItemError {
+    const MESSAGE_BYTES: usize = 200;
+    if error.encoded_len() > *room {
+        error.details.retain(|detail| detail.type_url.ends_with("google.rpc.ErrorInfo"));
+        error.message.truncate(error.message.floor_char_boundary(MESSAGE_BYTES));
+    }
+    *room = room.saturating_sub(error.encoded_len() + ITEM_FRAME_BYTES);
+    error
+}
+
+fn strip(analysis: &mut pb::Analysis) {
+    if let Some(report) = &mut analysis.duplicates
+        && !report.matches.is_empty()
+    {
+        report.matches.clear();
+        report.truncated = true;
+    }
+    let scores = analysis.classification.iter_mut().flat_map(|said| &mut said.topics);
+    scores.for_each(|score| score.evidence.clear());
+}
+
+fn strip_stored(stored: &mut pb::StoredArticle) {
+    stored.analysis.iter_mut().for_each(strip);
+}
+
+/// How many articles to read instead, if a page is too large for a message. A page of one has to
+/// do with less said about it.
+fn fewer(page: &mut [pb::StoredArticle], len: usize, limits: Limits) -> Option<usize> {
+    if len <= limits.message_bytes_max {
+        return None;
+    }
+    if page.len() > 1 {
+        return Some(page.len() / 2);
+    }
+    page.iter_mut().for_each(strip_stored);
+    None
 }
 
 /// A status as part of an answer.

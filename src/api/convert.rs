@@ -30,17 +30,7 @@ const RETENTION_SECONDS: std::ops::RangeInclusive<i64> = 60..=315_576_000_000;
 /// The years 1 to 9999, as google.protobuf.Timestamp demands.
 const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
-/// An article to submit or analyse.
-pub fn submission(
-    collection: String,
-    article: Option<pb::Article>,
-    options: Option<pb::AnalysisOptions>,
-    limits: Limits,
-) -> Result<Submission, Violations> {
-    submission_at("article", collection, article, options, limits)
-}
-
-/// The same, where the article stands in a field of another name.
+/// An article to submit or analyse, which stands in a field of that name.
 pub fn submission_at(
     field: &str,
     collection: String,
@@ -580,7 +570,7 @@ mod tests {
     }
 
     fn submit(article: pb::Article) -> Result<Submission, Violations> {
-        submission(String::new(), Some(article), None, Limits::default())
+        submission_at("article", String::new(), Some(article), None, Limits::default())
     }
 
     #[test]

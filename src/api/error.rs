@@ -8,6 +8,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use super::pb::ErrorReason;
+use crate::admission::Overloaded;
 use crate::engine::EngineError;
 use crate::store::StoreError;
 
@@ -108,10 +109,7 @@ pub fn framework_status(status: Status) -> Status {
         Code::Internal if is_malformed(message) => {
             refusal(Code::InvalidArgument, ErrorReason::MalformedMessage, message)
         }
-        Code::Unimplemented if message.is_empty() => {
-            let message = "the server knows no such method";
-            refusal(Code::Unimplemented, ErrorReason::UnknownMethod, message)
-        }
+        Code::Unimplemented if message.is_empty() => unknown_method(),
         Code::Unimplemented => {
             refusal(Code::Unimplemented, ErrorReason::UnsupportedEncoding, message)
         }
@@ -131,6 +129,39 @@ fn is_malformed(message: &str) -> bool {
     ]
     .iter()
     .any(|start| message.starts_with(start))
+}
+
+/// There is no room for the request or its answer.
+pub fn overloaded(overloaded: Overloaded) -> Status {
+    EngineError::from(overloaded).into()
+}
+
+/// The request is no message of the kind that the method takes.
+pub fn malformed_message(what: &str) -> Status {
+    refusal(Code::InvalidArgument, ErrorReason::MalformedMessage, what)
+}
+
+pub fn message_too_large(bytes_max: usize) -> Status {
+    let message =
+        format!("the message is larger than {bytes_max} bytes, the most that is accepted");
+    refusal(Code::InvalidArgument, ErrorReason::MessageTooLarge, message)
+}
+
+/// The request took longer to arrive than it may.
+pub fn slow_request() -> Status {
+    let message = "the request did not arrive in time";
+    refusal(Code::DeadlineExceeded, ErrorReason::RequestTooSlow, message)
+}
+
+pub fn unsupported_encoding(encoding: &str) -> Status {
+    let encoding: String = encoding.chars().take(40).collect();
+    let message = format!("'{encoding}' is no encoding that the server reads");
+    refusal(Code::Unimplemented, ErrorReason::UnsupportedEncoding, message)
+}
+
+pub fn unknown_method() -> Status {
+    let message = "the server knows no such method";
+    refusal(Code::Unimplemented, ErrorReason::UnknownMethod, message)
 }
 
 fn refusal(code: Code, reason: ErrorReason, message: impl Into<String>) -> Status {
@@ -172,6 +203,7 @@ fn retry_after(reason: ErrorReason) -> Option<Duration> {
         | R::ModelRefused
         | R::StoreUnusable
         | R::DeadlineExceeded
+        | R::RequestTooSlow
         | R::UnknownMethod
         | R::UnsupportedEncoding
         | R::DataDamaged
@@ -220,7 +252,7 @@ mod tests {
         (engine.into_iter().map(Status::from))
             .chain(store.into_iter().map(|error| EngineError::Store(error).into()))
             .chain(framework.into_iter().map(framework_status))
-            .chain([unavailable("the server is starting"), deadline_exceeded()])
+            .chain([unavailable("the server is starting"), deadline_exceeded(), slow_request()])
             .chain([Violations::one("title", "is too long").into()])
             .collect()
     }

@@ -13,6 +13,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 use newsprint::api::pb::article_service_client::ArticleServiceClient;
 use newsprint::config::{Config, HttpAddr};
+use newsprint::server;
 use serde::Serialize;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -157,7 +158,7 @@ impl Target {
 struct Server {
     addr: SocketAddr,
     stop: oneshot::Sender<()>,
-    serving: tokio::task::JoinHandle<Result<(), newsprint::server::ServerError>>,
+    serving: tokio::task::JoinHandle<Result<(), server::ServerError>>,
     _data: TempDir,
 }
 
@@ -174,10 +175,12 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen")?;
         let addr = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();
-        let stopped = async {
+        let stopped = futures_util::stream::once(async {
             let _ = stopped.await;
-        };
-        let serving = tokio::spawn(newsprint::server::run(listener, config, stopped));
+            server::Event::Stop
+        });
+        let open = server::embedded_engine;
+        let serving = tokio::spawn(server::run(listener, config, open, stopped));
         Ok(Server { addr, stop, serving, _data: data })
     }
 

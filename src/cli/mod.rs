@@ -28,7 +28,7 @@ use anyhow::Context;
 use clap::builder::StyledStr;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use newsprint::config::ServeArgs;
+use newsprint::config::Config;
 use newsprint::kernel::Kernel;
 
 /// Tells what news articles are about and whether they were seen before
@@ -51,7 +51,7 @@ enum Command {
     /// With no flag at all it listens on 127.0.0.1:50051 and keeps its data in ./newsprint-data.
     /// Flags win over NEWSPRINT_* variables, those over the file named by --config. Ctrl-C and
     /// SIGTERM end it once the calls in work are answered.
-    Serve(ServeArgs),
+    Serve(Box<Config>),
     /// Copy everything a server remembers, or list such copies
     #[command(subcommand)]
     Backup(backup::BackupCommand),
@@ -79,12 +79,14 @@ const GROUPS: [(&str, &[&str]); 3] = [
 
 /// Runs the command that the program was started with.
 pub fn run() -> anyhow::Result<()> {
-    let cli = Cli::from_arg_matches(&command().get_matches())?;
+    let matches = command().get_matches();
+    let cli = Cli::from_arg_matches(&matches)?;
     if let Some(kernel) = &cli.kernel {
         Kernel::choose(kernel).context("NEWSPRINT_KERNEL cannot be followed")?;
     }
     match cli.command {
-        Command::Serve(args) => serve::run(&args),
+        // The settings come from a file too, where no flag gives them.
+        Command::Serve(_) => serve::run(matches.subcommand_matches("serve").unwrap_or(&matches)),
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Check(args) => check::run(&args),

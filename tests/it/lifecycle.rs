@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::stream;
 use newsprint::api::pb::*;
 use newsprint::config::{Config, HttpAddr};
 use newsprint::server;
@@ -32,7 +33,7 @@ async fn health_is_told_of_the_server_and_of_each_service() {
 
 #[tokio::test]
 async fn a_drain_is_announced_and_ends_open_streams() {
-    let mut server = TestServer::start().await;
+    let server = TestServer::start().await;
     let mut health = HealthClient::new(connect(server.address).await);
     let mut watch = health.watch(of("")).await.unwrap().into_inner();
     let status = watch.message().await.unwrap().unwrap().status();
@@ -121,7 +122,8 @@ async fn a_folder_that_cannot_be_used_is_refused_with_the_reason() {
     let server = TestServer::start_on(data.path(), Default::default()).await;
     let refused = async |folder: &std::path::Path| {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let ended = server::run(listener, test_config(folder), std::future::pending()).await;
+        let config = test_config(folder);
+        let ended = server::run(listener, config, server::embedded_engine, stream::pending()).await;
         ended.unwrap_err().to_string()
     };
     let reason = refused(data.path()).await;

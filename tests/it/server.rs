@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use newsprint::api::pb::admin_service_client::AdminServiceClient;
 use newsprint::api::pb::article_service_client::ArticleServiceClient;
@@ -10,11 +11,12 @@ use newsprint::api::pb::{
     SubmitArticleResponse,
 };
 use newsprint::config::{Config, HttpAddr, Limits};
-use newsprint::server::{self, ServerError};
+use newsprint::server::{self, Event, ServerError};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -24,7 +26,7 @@ pub struct TestServer {
     pub address: SocketAddr,
     pub articles: ArticleServiceClient<Channel>,
     pub admin: AdminServiceClient<Channel>,
-    stop: Option<oneshot::Sender<()>>,
+    events: mpsc::UnboundedSender<Event>,
     serving: JoinHandle<Result<(), ServerError>>,
     data: Option<TempDir>,
 }
@@ -50,33 +52,40 @@ impl TestServer {
     pub async fn start_as(config: Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound port");
-        let (stop, stopped) = oneshot::channel::<()>();
-        let shutdown = async {
-            let _ = stopped.await;
-        };
-        let mut serving = tokio::spawn(server::run(listener, config, shutdown));
+        let (events, asked) = mpsc::unbounded_channel();
+        let asked = UnboundedReceiverStream::new(asked);
+        let mut serving =
+            tokio::spawn(server::run(listener, config, server::embedded_engine, asked));
         let channel = connect(address).await;
         tokio::select! {
             () = wait_until_serving(channel.clone()) => {}
             ended = &mut serving => panic!("the server ended: {ended:?}"),
         }
-        let articles = ArticleServiceClient::new(channel.clone())
-            .max_decoding_message_size(64 << 20)
-            .max_encoding_message_size(64 << 20);
+        let articles = client(channel.clone());
         let admin = AdminServiceClient::new(channel);
-        TestServer { address, articles, admin, stop: Some(stop), serving, data: None }
+        TestServer { address, articles, admin, events, serving, data: None }
+    }
+
+    /// A client over a connection of its own.
+    pub async fn articles(address: SocketAddr) -> ArticleServiceClient<Channel> {
+        client(connect(address).await)
     }
 
     /// Asks the server to stop, and returns what it ended with.
-    pub async fn stop(mut self) -> Result<(), ServerError> {
+    pub async fn stop(self) -> Result<(), ServerError> {
         self.begin_stop();
         self.serving.await.expect("the server does not panic")
     }
 
-    pub fn begin_stop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
-        }
+    /// Asks the server to stop, and a little later to stop at once.
+    pub async fn stop_twice(self) -> Result<(), ServerError> {
+        self.begin_stop();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        self.stop().await
+    }
+
+    pub fn begin_stop(&self) {
+        let _ = self.events.send(Event::Stop);
     }
 
     pub async fn submit(&self, article: Article) -> SubmitArticleResponse {
@@ -92,6 +101,12 @@ impl TestServer {
         let response = self.articles.clone().submit_article(request).await;
         response.expect("the article is accepted").into_inner()
     }
+}
+
+fn client(channel: Channel) -> ArticleServiceClient<Channel> {
+    ArticleServiceClient::new(channel)
+        .max_decoding_message_size(64 << 20)
+        .max_encoding_message_size(64 << 20)
 }
 
 pub fn test_config(data: &Path) -> Config {

@@ -1,0 +1,485 @@
+//! Keeps, for every call, the promises that the framework does not: nothing is received that there
+//! is no room for, the client's deadline ends in DEADLINE_EXCEEDED, errors carry details, answers
+//! weigh until they are taken, and calls are counted and timed.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::stream;
+use http_body::Frame;
+use http_body_util::{Full, StreamBody};
+use hyper::body::Incoming;
+use metrics::{counter, histogram};
+use prost::Message;
+use tokio::sync::watch;
+use tonic::body::Body;
+use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use tonic::service::Routes;
+use tonic::{Code, Status};
+use tower::Service;
+
+use super::connection::{Ongoing, STREAM_WINDOW_BYTES};
+use super::receive::{Encoding, Messages};
+use crate::admission::{Admission, Amount, Budget, Overloaded, Share};
+use crate::api::{
+    Call, DESCRIPTORS, Deadline, deadline_exceeded, framework_status, overloaded, unknown_method,
+};
+use crate::config::{ConnectionLimits, Limits};
+
+/// What a call takes beside its message: headers, tasks, the framework's part.
+const CALL_BYTES: usize = 8 << 10;
+
+/// Answers are handed to HTTP/2 in pieces of this size, so that it can be told whether the client
+/// takes them.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// What the framework gets of a message that is handed on past it.
+const EMPTY_MESSAGE: [u8; 5] = [0; 5];
+
+/// The most that a request without articles may have: a longer one says nothing, and takes long to
+/// read.
+const OTHER_MESSAGE_BYTES_MAX: usize = 64 << 10;
+
+/// What the server has for all connections.
+pub struct Edge {
+    pub admission: Admission,
+    /// A small budget for health and reflection, which are to answer whatever else goes on.
+    pub aside: Budget,
+    pub limits: Limits,
+    pub connections: ConnectionLimits,
+    pub draining: watch::Receiver<bool>,
+    pub routes: Routes,
+}
+
+/// A method that the server has.
+struct Method {
+    path: String,
+    /// Whether requests are streams.
+    is_stream: bool,
+    /// Whether it is one of the framework's services rather than of ours.
+    is_aside: bool,
+    /// Whether its requests bring articles. They are handed on past the framework, and refused before they are read when too many are
+    /// in work; streams wait.
+    is_submission: bool,
+}
+
+/// Finds a method by its path. Only these become labels of metrics.
+fn method(path: &str) -> Option<&'static Method> {
+    static METHODS: OnceLock<HashMap<String, Method>> = OnceLock::new();
+    METHODS
+        .get_or_init(|| methods().map(|method| (method.path.clone(), method)).collect())
+        .get(path)
+}
+
+fn methods() -> impl Iterator<Item = Method> {
+    let sets = [
+        (DESCRIPTORS, false),
+        (tonic_health::pb::FILE_DESCRIPTOR_SET, true),
+        (tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET, true),
+        (tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET, true),
+    ];
+    sets.into_iter().flat_map(|(set, is_aside)| {
+        let set = prost_types::FileDescriptorSet::decode(set).unwrap_or_default();
+        set.file.into_iter().flat_map(move |file| {
+            let package = file.package().to_owned();
+            file.service.into_iter().flat_map(move |service| {
+                let service_name = format!("{package}.{}", service.name());
+                service.method.into_iter().map(move |method| Method {
+                    path: format!("/{service_name}/{}", method.name()),
+                    is_stream: method.client_streaming(),
+                    is_aside,
+                    is_submission: method.input_type().contains("Submit")
+                        || method.input_type().contains("Analyze"),
+                })
+            })
+        })
+    })
+}
+
+/// Answers one call.
+pub async fn answer(
+    edge: Arc<Edge>,
+    ongoing: Arc<Ongoing>,
+    request: Request<Incoming>,
+) -> Result<Response<Answer>, Infallible> {
+    if !is_grpc(request.headers()) {
+        let mut response = Response::new(Answer::empty());
+        *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return Ok(response);
+    }
+    let count = CallCount::new(request.uri().path());
+    let (client, aside) = ongoing.clients();
+    let mut held = None;
+    let answered = match method(request.uri().path()) {
+        None => Err(unknown_method()),
+        Some(method) => {
+            let client = if method.is_aside { aside } else { client };
+            let call = Call::new(client.clone());
+            let answered = edge.call(method, &ongoing, &call, request).await;
+            held = call.answered();
+            answered
+        }
+    };
+    let response = answered.unwrap_or_else(Status::into_http);
+    Ok(with_contract(response).map(|(body, code)| {
+        // What ends in trailers after a body is counted when they are there.
+        let mut count = Some(count);
+        if let Some(code) = code
+            && let Some(count) = count.take()
+        {
+            count.end(code);
+        }
+        Answer { body, call: Some(ongoing), rest: Bytes::new(), held, count }
+    }))
+}
+
+impl Edge {
+    async fn call(
+        &self,
+        method: &'static Method,
+        ongoing: &Ongoing,
+        call: &Call,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Status> {
+        let deadline = grpc_timeout(request.headers()).map(|timeout| Instant::now() + timeout);
+        *ongoing.deadline.lock() = deadline;
+        let answer = self.answer(method, ongoing, call, deadline, request);
+        match deadline {
+            None => answer.await,
+            Some(deadline) if deadline <= Instant::now() => Err(deadline_exceeded()),
+            Some(deadline) => tokio::time::timeout_at(deadline.into(), answer)
+                .await
+                .unwrap_or_else(|_| Err(deadline_exceeded())),
+        }
+    }
+
+    /// Receives the request, has it answered by the service it is for, and keeps its share in the
+    /// budget meanwhile.
+    async fn answer(
+        &self,
+        method: &'static Method,
+        ongoing: &Ongoing,
+        call: &Call,
+        deadline: Option<Instant>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Status> {
+        let client = call.client();
+        if method.is_submission && !method.is_stream && !client.has_room(Amount::ARTICLE) {
+            return Err(overloaded(Overloaded));
+        }
+        let window = if method.is_stream { STREAM_WINDOW_BYTES as usize } else { 0 };
+        let base = client.try_take(Amount::bytes(CALL_BYTES + window)).map_err(overloaded)?;
+        ongoing.hold(base);
+        let encoding = Encoding::of(request.headers())?;
+        let (mut parts, body) = request.into_parts();
+        compress_in_kind(&mut parts.headers);
+        // What is handed on is not compressed.
+        parts.headers.remove("grpc-encoding");
+        if let Some(deadline) = deadline {
+            parts.extensions.insert(Deadline(deadline.into()));
+        }
+        parts.extensions.insert(call.clone());
+        let message_bytes_max = match method.is_submission {
+            true => self.limits.message_bytes_max,
+            false => OTHER_MESSAGE_BYTES_MAX.min(self.limits.message_bytes_max),
+        };
+        let messages = Messages::new(
+            body,
+            encoding,
+            self.admission.clone(),
+            message_bytes_max,
+            self.connections.receive_max(),
+        );
+        let body = if method.is_stream {
+            let draining = method.is_aside.then(|| self.draining.clone());
+            Body::new(StreamBody::new(received(messages, call.clone(), draining)))
+        } else {
+            let mut share = client.charge(Amount::default());
+            let message = messages.only(&mut share).await?;
+            if method.is_submission {
+                call.receive(message, share);
+                Body::new(Full::new(Bytes::from_static(&EMPTY_MESSAGE)))
+            } else {
+                call.receive(Bytes::new(), share);
+                Body::new(Full::new(framed(&message)))
+            }
+        };
+        let mut routes = self.routes.clone();
+        let request = Request::from_parts(parts, body);
+        // The router is always ready, and knows no errors but statuses.
+        Ok(routes.call(request).await.unwrap_or_else(|never| match never {}))
+    }
+}
+
+/// A message as the framework reads it: not compressed, so long, and this.
+fn framed(message: &[u8]) -> Bytes {
+    let len = (message.len() as u32).to_be_bytes();
+    [&[0], &len[..], message].concat().into()
+}
+
+/// The messages of a stream, each with its share handed to the call. The framework's own streams
+/// end when the server drains; ours end themselves, with a status.
+fn received(
+    messages: Messages,
+    call: Call,
+    draining: Option<watch::Receiver<bool>>,
+) -> impl stream::Stream<Item = Result<Frame<Bytes>, Status>> + Send {
+    stream::unfold(Some((messages, draining)), move |state| {
+        let call = call.clone();
+        async move {
+            let (mut messages, mut draining) = state?;
+            let drained = async {
+                match &mut draining {
+                    Some(draining) => {
+                        let _ = draining.wait_for(|draining| *draining).await;
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            let next = tokio::select! {
+                next = messages.next(call.client()) => next,
+                () = drained => return None,
+            };
+            match next {
+                Ok(None) => None,
+                Ok(Some((message, share))) => {
+                    let frame = if draining.is_some() {
+                        framed(&message)
+                    } else {
+                        call.receive(message, share);
+                        Bytes::from_static(&EMPTY_MESSAGE)
+                    };
+                    Some((Ok(Frame::data(frame)), Some((messages, draining))))
+                }
+                Err(status) => Some((Err(status), None)),
+            }
+        }
+    })
+}
+
+/// <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests>: anything else is to be
+/// answered 415 Unsupported Media Type.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
+    let rest = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
+    matches!(
+        rest,
+        Some([] | [b';', ..] | b"+proto" | [b'+', b'p', b'r', b'o', b't', b'o', b';', ..])
+    )
+}
+
+/// Has answers compressed only for clients that compress what they send. Many say by default that
+/// they could unpack, and would pay for it in time on every call without wanting to.
+fn compress_in_kind(headers: &mut HeaderMap) {
+    let encoding = headers.get("grpc-encoding").map(|encoding| encoding.as_bytes());
+    if matches!(encoding, None | Some(b"identity")) {
+        headers.remove("grpc-accept-encoding");
+    }
+}
+
+/// Completes an error's details, and tells the code if it is known already: of an answer with a
+/// body it is in the trailers.
+fn with_contract(response: Response<Body>) -> Response<(Body, Option<Code>)> {
+    match Status::from_header_map(response.headers()) {
+        None => response.map(|body| (body, None)),
+        Some(status) if status.code() == Code::Ok => response.map(|body| (body, Some(Code::Ok))),
+        Some(status) => {
+            let status = framework_status(status);
+            let code = status.code();
+            let mut response: Response<Body> = status.into_http();
+            if code == Code::Unimplemented {
+                let encodings = HeaderValue::from_static("identity,gzip,zstd");
+                response.headers_mut().insert("grpc-accept-encoding", encodings);
+            }
+            response.map(|body| (body, Some(code)))
+        }
+    }
+}
+
+/// The body of an answer, on its way to the client.
+pub struct Answer {
+    body: Body,
+    call: Option<Arc<Ongoing>>,
+    /// What is left of the piece that the service gave.
+    rest: Bytes,
+    /// What the answer weighs before it is made.
+    held: Option<Share>,
+    count: Option<CallCount>,
+}
+
+impl Answer {
+    fn empty() -> Self {
+        Answer { body: Body::empty(), call: None, rest: Bytes::new(), held: None, count: None }
+    }
+
+    fn piece(&mut self) -> Frame<Bytes> {
+        let piece = self.rest.split_to(self.rest.len().min(PIECE_BYTES));
+        Frame::data(match &self.call {
+            Some(call) => call.piece(piece),
+            None => piece,
+        })
+    }
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if !self.rest.is_empty() {
+            return Poll::Ready(Some(Ok(self.piece())));
+        }
+        let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+            None => return Poll::Ready(None),
+            Some(Err(status)) => return Poll::Ready(Some(Err(status))),
+            Some(Ok(frame)) => frame,
+        };
+        match frame.into_data() {
+            Ok(data) => {
+                self.rest = data;
+                let piece = self.piece();
+                // The pieces weigh for themselves; before the last, what is left weighs as before.
+                if self.rest.is_empty() {
+                    self.held = None;
+                }
+                Poll::Ready(Some(Ok(piece)))
+            }
+            Err(frame) => {
+                self.held = None;
+                let Ok(trailers) = frame.into_trailers() else { return Poll::Ready(None) };
+                let (trailers, code) = trailers_with_contract(trailers);
+                if let Some(count) = self.count.take() {
+                    count.end(code);
+                }
+                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(count) = self.count.take() {
+            count.end(Code::Cancelled);
+        }
+    }
+}
+
+/// Completes the details of an error at the end of a body.
+fn trailers_with_contract(trailers: HeaderMap) -> (HeaderMap, Code) {
+    match Status::from_header_map(&trailers) {
+        None => (trailers, Code::Unknown),
+        Some(status) if status.code() == Code::Ok => (trailers, Code::Ok),
+        Some(status) => {
+            let status = framework_status(status);
+            let code = status.code();
+            let mut completed = HeaderMap::new();
+            match status.add_header(&mut completed) {
+                Ok(()) => (completed, code),
+                Err(_) => (trailers, code),
+            }
+        }
+    }
+}
+
+/// A call to be counted when its code is known.
+struct CallCount {
+    method: &'static str,
+    began: Instant,
+}
+
+impl CallCount {
+    fn new(path: &str) -> Self {
+        let method = method(path).map_or("unknown", |method| &method.path);
+        CallCount { method, began: Instant::now() }
+    }
+
+    fn end(self, code: Code) {
+        counter!("newsprint_calls_total", "method" => self.method, "code" => code_name(code))
+            .increment(1);
+        histogram!("newsprint_call_seconds", "method" => self.method)
+            .record(self.began.elapsed().as_secs_f64());
+    }
+}
+
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+/// The client's deadline: at most eight digits and a unit,
+/// <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests>.
+///
+/// The framework keeps it too, but calls it CANCELLED. So that ours comes first it is a little
+/// shorter; the client has given up by then anyway.
+fn grpc_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
+    if digits.len() > 8 {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    let timeout = match unit {
+        "H" => Duration::from_secs(count * 3600),
+        "M" => Duration::from_secs(count * 60),
+        "S" => Duration::from_secs(count),
+        "m" => Duration::from_millis(count),
+        "u" => Duration::from_micros(count),
+        "n" => Duration::from_nanos(count),
+        _ => return None,
+    };
+    Some(timeout.saturating_sub(Duration::from_millis(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_read_as_the_protocol_writes_them() {
+        let check = |value: &str, expected: Option<u64>| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", value.parse().unwrap());
+            let expected = expected.map(|ms| Duration::from_millis(ms.saturating_sub(1)));
+            assert_eq!(grpc_timeout(&headers), expected, "{value}");
+        };
+        check("2S", Some(2000));
+        check("1H", Some(3_600_000));
+        check("250m", Some(250));
+        check("3000u", Some(3));
+        check("0n", Some(0));
+        check("123456789S", None);
+        check("S", None);
+        check("", None);
+        check("5x", None);
+    }
+}
