@@ -8,7 +8,7 @@ mod error;
 
 pub use admin_service::AdminApi;
 pub use article_service::ArticleApi;
-pub use error::{DOMAIN, deadline_exceeded, framework_status};
+pub use error::{DOMAIN, deadline_exceeded, framework_status, reason_name, reason_named};
 
 use std::sync::{Arc, OnceLock};
 

@@ -3,7 +3,6 @@
 use anyhow::Result;
 use clap::Args;
 use newsprint::api::pb::CreateBackupRequest;
-use newsprint::api::pb::admin_service_client::AdminServiceClient;
 
 use super::client::{Connection, refusal};
 use super::output::{self, ProtoJson};
@@ -27,7 +26,7 @@ pub struct BackupArgs {
 
 pub fn run(args: &BackupArgs) -> Result<()> {
     super::block_on(async {
-        let mut client = AdminServiceClient::new(args.connection.connect().await?);
+        let mut client = args.connection.connect().await?.admin();
         let request = args.connection.request(CreateBackupRequest { name: args.name.clone() });
         let response = client.create_backup(request).await.map_err(|status| refusal(&status))?;
         let backup = response.into_inner();
