@@ -24,6 +24,7 @@
 //! * [`engine`]: the use cases, whatever protocol asks for them.
 //! * [`api`]: the gRPC contract and our side of it. The only module that knows protobuf.
 //! * [`server`]: the service on a listener: health, limits, deadlines, drain.
+//! * [`client`]: the other side: what a program needs that calls the service.
 //! * [`config`], [`telemetry`]: settings, log, metrics.
 
 pub mod admission;
@@ -31,6 +32,7 @@ pub mod analyser;
 pub mod analysis;
 pub mod api;
 pub mod article;
+pub mod client;
 pub mod config;
 pub mod duplicates;
 pub mod engine;

@@ -173,9 +173,18 @@ fn refusal(code: Code, reason: ErrorReason, message: impl Into<String>) -> Statu
 }
 
 fn error_info(reason: ErrorReason) -> ErrorDetails {
+    ErrorDetails::with_error_info(reason_name(reason), DOMAIN, HashMap::new())
+}
+
+/// A reason as an ErrorInfo has it.
+pub fn reason_name(reason: ErrorReason) -> &'static str {
     let name = reason.as_str_name();
-    let name = name.strip_prefix(REASON_PREFIX).unwrap_or(name);
-    ErrorDetails::with_error_info(name, DOMAIN, HashMap::new())
+    name.strip_prefix(REASON_PREFIX).unwrap_or(name)
+}
+
+/// The reason of that name; unspecified if the contract has none.
+pub fn reason_named(name: &str) -> ErrorReason {
+    ErrorReason::from_str_name(&format!("{REASON_PREFIX}{name}")).unwrap_or_default()
 }
 
 /// When the same call may succeed; None if it will not.
@@ -264,9 +273,8 @@ mod tests {
             let details = status.get_error_details();
             let info = details.error_info().expect("an ErrorInfo");
             assert_eq!(info.domain, DOMAIN);
-            let name = format!("{REASON_PREFIX}{}", info.reason);
-            let reason = ErrorReason::from_str_name(&name).expect(&name);
-            assert_ne!(reason, ErrorReason::Unspecified);
+            let reason = reason_named(&info.reason);
+            assert_ne!(reason, ErrorReason::Unspecified, "{info:?}");
             told.insert(reason as i32);
         }
         let of_contract = (1..).take_while(|&number| ErrorReason::try_from(number).is_ok());

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use newsprint::api::pb::CreateBackupRequest;
-use newsprint::api::pb::admin_service_client::AdminServiceClient;
 use newsprint::store::{self, BackupInfo};
 
 use super::client::{Connection, refusal};
@@ -79,7 +78,7 @@ pub fn run(command: &BackupCommand) -> Result<()> {
 
 fn create(args: &CreateArgs) -> Result<()> {
     super::block_on(async {
-        let mut client = AdminServiceClient::new(args.connection.connect().await?);
+        let mut client = args.connection.connect().await?.admin();
         let request = args.connection.request(CreateBackupRequest { name: args.name.clone() });
         let response = client.create_backup(request).await.map_err(|status| refusal(&status))?;
         let backup = response.into_inner();

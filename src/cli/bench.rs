@@ -12,13 +12,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 use newsprint::api::pb::article_service_client::ArticleServiceClient;
+use newsprint::client::Transport;
 use newsprint::config::{Config, HttpAddr};
 use newsprint::server;
 use serde::Serialize;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tonic::transport::Channel;
 
 use super::client::Connection;
 use super::output;
@@ -123,8 +123,8 @@ async fn measure(args: &BenchArgs) -> Result<Report> {
     Ok(Report { stored: args.stored, mean_bytes: articles.mean_bytes(), rows })
 }
 
-async fn connect(addr: &str, connections: u32) -> Result<Vec<ArticleServiceClient<Channel>>> {
-    let connection = Connection { addr: addr.to_owned(), timeout: 30 };
+async fn connect(addr: &str, connections: u32) -> Result<Vec<ArticleServiceClient<Transport>>> {
+    let connection = Connection { addr: addr.to_owned(), ..Connection::default() };
     let mut clients = Vec::new();
     for _ in 0..connections {
         clients.push(connection.articles().await?);

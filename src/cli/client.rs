@@ -1,23 +1,19 @@
 //! What the commands that talk to a server share: how to reach it, and how to tell its errors.
 
 use std::error::Error;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use newsprint::api::pb::article_service_client::ArticleServiceClient;
-use tonic::transport::{Channel, Endpoint};
+use newsprint::client::{self, Client, ConnectError};
+use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 use tonic::{Code, Request, Status};
-use tonic_types::StatusExt;
-
-/// The largest answer that is taken: a batch of 1,000 with all their matches is well below.
-const ANSWER_BYTES_MAX: usize = 64 << 20;
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Args)]
 pub struct Connection {
-    /// Where the server is; http:// may be left out
+    /// Where the server is; http:// may be left out, https:// talks TLS
     #[arg(
         long,
         env = "NEWSPRINT_ADDR",
@@ -37,22 +33,64 @@ pub struct Connection {
         help_heading = "Connection"
     )]
     pub timeout: u32,
+
+    /// Send the bearer token in this file, over TLS only
+    #[arg(long, env = "NEWSPRINT_TOKEN_FILE", value_name = "FILE", help_heading = "Connection")]
+    pub token_file: Option<PathBuf>,
+
+    /// Trust the certificate authorities in this PEM file instead of the system's
+    #[arg(long, env = "NEWSPRINT_TLS_CA", value_name = "FILE", help_heading = "Connection")]
+    pub tls_ca: Option<PathBuf>,
+
+    /// Show the server this certificate, a PEM file
+    #[arg(
+        long,
+        env = "NEWSPRINT_TLS_CERT",
+        value_name = "FILE",
+        requires = "tls_key",
+        help_heading = "Connection"
+    )]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The key of that certificate, a PEM file
+    #[arg(
+        long,
+        env = "NEWSPRINT_TLS_KEY",
+        value_name = "FILE",
+        requires = "tls_cert",
+        help_heading = "Connection"
+    )]
+    pub tls_key: Option<PathBuf>,
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Connection {
+            addr: "http://127.0.0.1:50051".to_owned(),
+            timeout: 30,
+            token_file: None,
+            tls_ca: None,
+            tls_cert: None,
+            tls_key: None,
+        }
+    }
 }
 
 impl Connection {
-    pub async fn connect(&self) -> Result<Channel> {
-        endpoint(&self.addr)?.connect().await.map_err(|error| {
-            anyhow!(
+    pub async fn connect(&self) -> Result<Client> {
+        self.builder()?.connect().await.map_err(|error| match error {
+            ConnectError::Transport(error) => anyhow!(
                 "cannot reach a server at {}: {}; start one with 'newsprint serve', or say where \
                  it is with --addr",
                 self.addr,
                 last_cause(&error)
-            )
+            ),
+            error => anyhow!(error).context("--addr or --token-file cannot be used"),
         })
     }
 
-    pub async fn articles(&self) -> Result<ArticleServiceClient<Channel>> {
-        Ok(articles(self.connect().await?))
+    pub async fn articles(&self) -> Result<ArticleServiceClient<client::Transport>> {
+        Ok(self.connect().await?.articles())
     }
 
     /// A request that ends after the timeout, on either side.
@@ -61,22 +99,35 @@ impl Connection {
         request.set_timeout(Duration::from_secs(self.timeout.into()));
         request
     }
-}
 
-pub fn articles(channel: Channel) -> ArticleServiceClient<Channel> {
-    ArticleServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX)
-}
-
-fn endpoint(addr: &str) -> Result<Endpoint> {
-    let with_scheme = if addr.contains("://") { addr.to_owned() } else { format!("http://{addr}") };
-    if with_scheme.starts_with("https://") {
-        bail!("this version connects without TLS only; use http:// in --addr, not {addr}");
+    fn builder(&self) -> Result<client::Builder> {
+        let mut builder = Client::builder(&self.addr).tls(self.tls()?);
+        if let Some(file) = &self.token_file {
+            builder = builder.token(read(file)?.trim());
+        }
+        Ok(builder)
     }
-    let endpoint = Endpoint::from_shared(with_scheme);
-    let endpoint = endpoint.with_context(|| {
-        format!("--addr {addr} is no address such as 127.0.0.1:50051 or http://news.example:50051")
-    })?;
-    Ok(endpoint.connect_timeout(CONNECT_TIMEOUT).http2_adaptive_window(true))
+
+    fn tls(&self) -> Result<ClientTlsConfig> {
+        let is_asked_for = self.tls_ca.is_some() || self.tls_cert.is_some();
+        ensure!(
+            !is_asked_for || self.addr.starts_with("https://"),
+            "certificates are for TLS only: begin --addr with https://, not {}",
+            self.addr
+        );
+        let mut tls = match &self.tls_ca {
+            Some(file) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(file)?)),
+            None => ClientTlsConfig::new().with_native_roots(),
+        };
+        if let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) {
+            tls = tls.identity(Identity::from_pem(read(cert)?, read(key)?));
+        }
+        Ok(tls)
+    }
+}
+
+fn read(file: &Path) -> Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
 fn last_cause(error: &dyn Error) -> String {
@@ -90,26 +141,12 @@ fn last_cause(error: &dyn Error) -> String {
 /// An error of the server as one line: what is wrong, with every field at fault, then code and
 /// reason to look up or branch on.
 pub fn describe(status: &Status) -> String {
-    let details = status.get_error_details();
-    let violations: Vec<String> = (details.bad_request().into_iter())
-        .flat_map(|bad_request| &bad_request.field_violations)
-        .map(|violation| format!("{} {}", violation.field, violation.description))
-        .collect();
-    let what = match (&violations[..], status.message()) {
-        ([], "") => "no message".to_owned(),
-        ([], message) => message.to_owned(),
-        _ => violations.join("; "),
-    };
-    let code = code_name(status.code());
-    match details.error_info() {
-        Some(info) => format!("{what} ({code}, {})", info.reason),
-        None => format!("{what} ({code})"),
-    }
+    client::Error::from(status.clone()).to_string()
 }
 
 /// An error of the server as an error of the program.
 pub fn refusal(status: &Status) -> anyhow::Error {
-    match status.code() {
+    match client::Error::from(status.clone()).code {
         Code::DeadlineExceeded | Code::Cancelled => {
             anyhow!("no answer in time: {}; --timeout allows for more", describe(status))
         }
@@ -122,68 +159,28 @@ pub fn refusal(status: &Status) -> anyhow::Error {
 
 /// Whether the same call may well succeed a little later.
 pub fn is_passing(status: &Status) -> bool {
-    match status.code() {
-        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => true,
-        // What the server answers has no source: this is a broken connection.
-        Code::Unknown | Code::Internal => status.source().is_some(),
-        Code::ResourceExhausted => {
-            let details = status.get_error_details();
-            details.error_info().is_none_or(|info| info.reason != "MESSAGE_TOO_LARGE")
-        }
-        _ => false,
-    }
-}
-
-/// The canonical name: INVALID_ARGUMENT rather than InvalidArgument.
-fn code_name(code: Code) -> String {
-    let mut name = String::new();
-    for char in format!("{code:?}").chars() {
-        if char.is_ascii_uppercase() && !name.is_empty() {
-            name.push('_');
-        }
-        name.push(char.to_ascii_uppercase());
-    }
-    name
+    let error = client::Error::from(status.clone());
+    error.is_passing() || matches!(error.code, Code::DeadlineExceeded | Code::Cancelled)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tonic_types::{ErrorDetails, FieldViolation};
-
-    #[test]
-    fn every_field_at_fault_is_told() {
-        let fields = [("article.title", "is too long"), ("article.url", "is too long")];
-        let violations = fields.map(|(field, what)| FieldViolation::new(field, what));
-        let mut details = ErrorDetails::with_bad_request(violations);
-        details.set_error_info("INVALID_FIELDS", "newsprint", []);
-        let status = Status::with_error_details(Code::InvalidArgument, "two things", details);
-        assert_eq!(
-            describe(&status),
-            "article.title is too long; article.url is too long (INVALID_ARGUMENT, INVALID_FIELDS)"
-        );
-        assert_eq!(describe(&Status::not_found("no such article")), "no such article (NOT_FOUND)");
-    }
 
     #[test]
     fn what_passes_is_tried_again() {
-        let exhausted = |reason: &str| {
-            let details = ErrorDetails::with_error_info(reason, "newsprint", []);
-            Status::with_error_details(Code::ResourceExhausted, "", details)
-        };
-        assert!(is_passing(&exhausted("OVERLOADED")));
-        assert!(!is_passing(&exhausted("MESSAGE_TOO_LARGE")));
         assert!(is_passing(&Status::unavailable("starting")));
+        assert!(is_passing(&Status::resource_exhausted("busy")));
+        assert!(is_passing(&Status::deadline_exceeded("late")));
         assert!(!is_passing(&Status::invalid_argument("no")));
     }
 
     #[test]
-    fn an_address_needs_no_scheme() {
-        for addr in ["127.0.0.1:1", "http://127.0.0.1:1", "localhost:50051", "[::1]:50051"] {
-            assert!(endpoint(addr).is_ok(), "{addr}");
-        }
-        for addr in ["https://news.example", "news example", ""] {
-            assert!(endpoint(addr).is_err(), "{addr}");
-        }
+    fn certificates_are_for_tls_only() {
+        let ca = Some(PathBuf::from("ca.crt"));
+        let plain = Connection { tls_ca: ca.clone(), ..Connection::default() };
+        assert!(plain.builder().unwrap_err().to_string().contains("begin --addr with https://"));
+        let secure = Connection { addr: "https://news.example".to_owned(), ..plain };
+        assert_eq!(secure.builder().unwrap_err().to_string(), "cannot read ca.crt");
     }
 }

@@ -22,17 +22,17 @@ use newsprint::api::pb;
 use newsprint::api::pb::admin_service_client::AdminServiceClient;
 use newsprint::api::pb::article_service_client::ArticleServiceClient;
 use newsprint::api::pb::batch_submit_articles_result::Result as Item;
+use newsprint::client::Transport;
 use newsprint::config::Limits;
 use prost::Message;
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use super::asked_to_stop;
 use super::batches::{Batch, BatchLimits, BatchReader, Origin, Refused};
-use super::client::{self, Connection, describe, is_passing, refusal};
+use super::client::{Connection, describe, is_passing, refusal};
 use super::input::{display_name, is_stdin};
 use super::lines::Lines;
 use super::output::{self, BOLD, CYAN, DIM, GREEN, RED, YELLOW};
@@ -92,8 +92,8 @@ async fn import(args: &ImportArgs) -> Result<()> {
     let lines = Lines::open(&args.file).with_context(|| format!("cannot read {name}"))?;
     let mut state = State::load(args)?;
     let mut errors = ErrorLog::new(args, state.progress.lines_done > 0)?;
-    let channel = args.connection.connect().await?;
-    let limits = server_limits(args, &channel).await?;
+    let server = args.connection.connect().await?;
+    let limits = server_limits(args, server.admin()).await?;
 
     let batch_limits = BatchLimits {
         articles_max: usize::from(args.batch).min(limits.articles_max),
@@ -104,7 +104,7 @@ async fn import(args: &ImportArgs) -> Result<()> {
     let reader = BatchReader::new(lines, batch_limits);
     let bar = progress_bar(&state.progress);
     let sender = Sender {
-        client: client::articles(channel),
+        client: server.articles(),
         connection: args.connection.clone(),
         collection: args.collection.clone(),
         bar: bar.clone(),
@@ -177,8 +177,10 @@ struct ServerLimits {
     in_flight_max: usize,
 }
 
-async fn server_limits(args: &ImportArgs, channel: &Channel) -> Result<ServerLimits> {
-    let client = AdminServiceClient::new(channel.clone());
+async fn server_limits(
+    args: &ImportArgs,
+    client: AdminServiceClient<Transport>,
+) -> Result<ServerLimits> {
     let ask = || async {
         client.clone().get_server_info(args.connection.request(pb::GetServerInfoRequest {})).await
     };
@@ -244,7 +246,7 @@ fn read_batches(
 /// Sends batches, each again until it gets through.
 #[derive(Clone)]
 struct Sender {
-    client: ArticleServiceClient<Channel>,
+    client: ArticleServiceClient<Transport>,
     connection: Connection,
     collection: String,
     bar: ProgressBar,

@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod client;
 mod damage;
 mod disk;
 mod durability;

@@ -59,10 +59,11 @@ type ArticleServiceClient interface {
 	// Analyses an article, looks for duplicates of it, and remembers it, in one atomic step.
 	//
 	// What is answered OK is remembered for good. A call that failed or timed out left either
-	// nothing or the whole article: sending it again is safe. The same `article_id` with the same
-	// content answers the stored outcome again (`replayed`), so an article is never a duplicate of
-	// itself; with other content it becomes the article's next `revision`, and the earlier one is
-	// no longer matched. Duplicates are flagged, never refused.
+	// nothing or the whole article: sending it again is safe under an `article_id`, while without one
+	// it may be remembered twice. The same `article_id` with the same content answers the stored
+	// outcome again (`replayed`), so an article is never a duplicate of itself; with other content it
+	// becomes the article's next `revision`, and the earlier one is no longer matched. Duplicates are
+	// flagged, never refused.
 	SubmitArticle(ctx context.Context, in *SubmitArticleRequest, opts ...grpc.CallOption) (*SubmitArticleResponse, error)
 	// Submits up to 1,000 articles at once, or as many as the server takes on at the same time if
 	// those are fewer: `Limits.batch_article_count_max`.
@@ -220,10 +221,11 @@ type ArticleServiceServer interface {
 	// Analyses an article, looks for duplicates of it, and remembers it, in one atomic step.
 	//
 	// What is answered OK is remembered for good. A call that failed or timed out left either
-	// nothing or the whole article: sending it again is safe. The same `article_id` with the same
-	// content answers the stored outcome again (`replayed`), so an article is never a duplicate of
-	// itself; with other content it becomes the article's next `revision`, and the earlier one is
-	// no longer matched. Duplicates are flagged, never refused.
+	// nothing or the whole article: sending it again is safe under an `article_id`, while without one
+	// it may be remembered twice. The same `article_id` with the same content answers the stored
+	// outcome again (`replayed`), so an article is never a duplicate of itself; with other content it
+	// becomes the article's next `revision`, and the earlier one is no longer matched. Duplicates are
+	// flagged, never refused.
 	SubmitArticle(context.Context, *SubmitArticleRequest) (*SubmitArticleResponse, error)
 	// Submits up to 1,000 articles at once, or as many as the server takes on at the same time if
 	// those are fewer: `Limits.batch_article_count_max`.

@@ -9,11 +9,11 @@ use hdrhistogram::Histogram;
 use newsprint::api::pb::article_service_client::ArticleServiceClient;
 use newsprint::api::pb::{self, batch_submit_articles_result, submit_article_stream_response};
 use newsprint::article::Article;
+use newsprint::client::Transport;
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 
 use super::articles::Articles;
 use crate::cli::client::refusal;
@@ -106,7 +106,7 @@ impl Load {
     /// Runs to the end, and tells the number of the next article besides.
     pub async fn run(
         self,
-        clients: &[ArticleServiceClient<Channel>],
+        clients: &[ArticleServiceClient<Transport>],
         until: Until,
     ) -> Result<(Figures, u64)> {
         let began = Instant::now();
@@ -158,7 +158,7 @@ impl Load {
     }
 }
 
-async fn calls(mut client: ArticleServiceClient<Channel>, shared: Arc<Shared>) -> Result<Seen> {
+async fn calls(mut client: ArticleServiceClient<Transport>, shared: Arc<Shared>) -> Result<Seen> {
     let mut seen = Seen::new()?;
     while let Some(numbers) = shared.take(1) {
         let article = Some(shared.article(numbers.start));
@@ -172,7 +172,7 @@ async fn calls(mut client: ArticleServiceClient<Channel>, shared: Arc<Shared>) -
 }
 
 async fn batches(
-    mut client: ArticleServiceClient<Channel>,
+    mut client: ArticleServiceClient<Transport>,
     shared: Arc<Shared>,
     count: u32,
 ) -> Result<Seen> {
@@ -199,7 +199,7 @@ async fn batches(
 }
 
 async fn stream(
-    mut client: ArticleServiceClient<Channel>,
+    mut client: ArticleServiceClient<Transport>,
     shared: Arc<Shared>,
     window: usize,
 ) -> Result<Seen> {

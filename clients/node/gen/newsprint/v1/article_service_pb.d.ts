@@ -743,10 +743,11 @@ export declare const ArticleService: GenService<{
    * Analyses an article, looks for duplicates of it, and remembers it, in one atomic step.
    *
    * What is answered OK is remembered for good. A call that failed or timed out left either
-   * nothing or the whole article: sending it again is safe. The same `article_id` with the same
-   * content answers the stored outcome again (`replayed`), so an article is never a duplicate of
-   * itself; with other content it becomes the article's next `revision`, and the earlier one is
-   * no longer matched. Duplicates are flagged, never refused.
+   * nothing or the whole article: sending it again is safe under an `article_id`, while without one
+   * it may be remembered twice. The same `article_id` with the same content answers the stored
+   * outcome again (`replayed`), so an article is never a duplicate of itself; with other content it
+   * becomes the article's next `revision`, and the earlier one is no longer matched. Duplicates are
+   * flagged, never refused.
    *
    * @generated from rpc newsprint.v1.ArticleService.SubmitArticle
    */
