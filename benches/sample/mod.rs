@@ -1,8 +1,11 @@
-//! What `text` and `judge` measure with: invented articles of two sizes, and time enough.
+//! What `text` and `judge` measure with: articles of two sizes, invented ones or those of
+//! `NEWSPRINT_BENCH_TEXTS`, and time enough.
 
 #[path = "../../src/cli/bench/articles.rs"]
 #[expect(dead_code, reason = "not all of it is needed here")]
 mod articles;
+#[path = "../texts/mod.rs"]
+mod texts;
 
 use std::time::Duration;
 
@@ -23,7 +26,16 @@ pub fn run_benches() {
     divan::Divan::from_args().min_time(Duration::from_millis(500)).main();
 }
 
+/// Articles of about this length, half to one and a half times as long each.
 pub fn articles(bytes: usize) -> Vec<Article> {
+    if let Some(path) = texts::path() {
+        let texts = texts::read(&path).into_iter();
+        return texts
+            .filter(|(_, body)| (bytes / 2..bytes * 3 / 2).contains(&body.len()))
+            .map(|(title, body)| Article { title, body, ..Article::default() })
+            .take(5 * ARTICLES as usize)
+            .collect();
+    }
     let articles = articles::Articles::new(bytes);
     (0..ARTICLES).map(|number| articles.get(number)).collect()
 }

@@ -6,12 +6,15 @@ mod load;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::{Args, ValueEnum};
+use newsprint::api::pb;
 use newsprint::api::pb::article_service_client::ArticleServiceClient;
+use newsprint::article::Article;
 use newsprint::client::Transport;
 use newsprint::config::{Config, HttpAddr};
 use newsprint::server;
@@ -21,14 +24,19 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::client::Connection;
-use super::output;
+use super::lines::{Line, Lines};
+use super::{input, output};
+use articles::Articles;
 use load::{Call, Figures, Load};
+
+/// A longer line is no article that a server takes.
+const LINE_BYTES_MAX: usize = 4 << 20;
 
 /// Measure throughput and latency of submissions
 ///
 /// Starts a server of its own on an empty data folder, or takes the one at --addr, which will
 /// remember every article it is sent. Articles are invented, most of them new, some of them copies
-/// of earlier ones, some of them one notice with other figures.
+/// of earlier ones, some of them one notice with other figures; or they are those of a file.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     /// Measure the server at this address rather than one of our own
@@ -55,8 +63,13 @@ pub struct BenchArgs {
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
     connections: u32,
 
-    /// Mean length of the articles, in bytes
-    #[arg(long, default_value_t = 3400, value_parser = clap::value_parser!(u32).range(100..=100_000))]
+    /// Send the articles of this file, one a line as for 'newsprint import'; after the last the first
+    /// comes again
+    #[arg(long, value_name = "FILE.jsonl[.gz]", conflicts_with = "bytes")]
+    articles: Option<PathBuf>,
+
+    /// Mean length of the invented articles, in bytes
+    #[arg(long, default_value_t = 3000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
     bytes: u32,
 
     /// Articles to submit before anything is measured
@@ -87,7 +100,10 @@ pub fn run(args: &BenchArgs) -> Result<()> {
 }
 
 async fn measure(args: &BenchArgs) -> Result<Report> {
-    let articles = Arc::new(articles::Articles::new(args.bytes as usize));
+    let articles = Arc::new(match &args.articles {
+        Some(path) => Supply::read(path)?,
+        None => Supply::Invented(Articles::new(args.bytes as usize)),
+    });
     let server = match &args.addr {
         Some(addr) => Target::Other(addr.clone()),
         None => Target::Own(Server::start().await?),
@@ -130,6 +146,46 @@ async fn connect(addr: &str, connections: u32) -> Result<Vec<ArticleServiceClien
         clients.push(connection.articles().await?);
     }
     Ok(clients)
+}
+
+/// The articles that are sent, by number.
+#[derive(Debug)]
+enum Supply {
+    Invented(Articles),
+    Read(Vec<Article>),
+}
+
+impl Supply {
+    fn read(path: &Path) -> Result<Self> {
+        let name = input::display_name(path);
+        let mut lines = Lines::open(path).with_context(|| format!("cannot read {name}"))?;
+        let mut articles = Vec::new();
+        while let Some(line) = lines.next(LINE_BYTES_MAX)? {
+            let Line::Text(json) = line else { continue };
+            let article = input::article_from_json(&json)
+                .map_err(|reason| anyhow!("line {} of {name}: {reason}", lines.line()))?;
+            let pb::Article { title, body, source, language, .. } = article;
+            articles.push(Article { title, body, source, language, ..Article::default() });
+        }
+        ensure!(!articles.is_empty(), "{name} holds no articles");
+        Ok(Supply::Read(articles))
+    }
+
+    fn get(&self, number: u64) -> Article {
+        match self {
+            Supply::Invented(articles) => articles.get(number),
+            Supply::Read(articles) => articles[(number % articles.len() as u64) as usize].clone(),
+        }
+    }
+
+    fn mean_bytes(&self) -> usize {
+        match self {
+            Supply::Invented(articles) => articles.mean_bytes(),
+            Supply::Read(articles) => {
+                articles.iter().map(|article| article.body.len()).sum::<usize>() / articles.len()
+            }
+        }
+    }
 }
 
 /// What is measured.
@@ -251,7 +307,23 @@ mod tests {
     use newsprint::article::Article;
     use newsprint::text::Document;
 
+    use super::Supply;
     use super::articles::Articles;
+
+    #[test]
+    fn articles_of_a_file_come_in_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("articles.jsonl");
+        std::fs::write(&path, "{\"title\": \"One\", \"body\": \"a b\"}\n{\"text\": \"c d e f\"}\n")
+            .unwrap();
+        let articles = Supply::read(&path).unwrap();
+        assert_eq!([0, 1, 2].map(|number| articles.get(number).body), ["a b", "c d e f", "a b"]);
+        assert_eq!(articles.mean_bytes(), 5);
+        std::fs::write(&path, "{}\nno JSON\n").unwrap();
+        assert!(Supply::read(&path).unwrap_err().to_string().contains("line 2"));
+        std::fs::write(&path, "").unwrap();
+        assert!(Supply::read(&path).unwrap_err().to_string().contains("no articles"));
+    }
 
     #[test]
     fn articles_are_of_the_asked_size_and_always_the_same() {

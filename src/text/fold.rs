@@ -1,5 +1,92 @@
 //! Which code points are read as which: what Unicode's normalisation leaves apart although it is
-//! the same word in another dress.
+//! the same word in another dress. And what the rules ask of a code point, worked out once.
+
+use std::sync::LazyLock;
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::{
+    canonical_combining_class, decompose_compatible, is_combining_mark,
+};
+
+/// What the rules ask of a code point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Properties(u32);
+
+impl Properties {
+    /// The code point that one by itself is read as, if that is one.
+    const FOLDED: u32 = 0xffff;
+    const FOLDS_TO_ONE: u32 = 1 << 16;
+    const BEGINS_SEGMENT: u32 = 1 << 17;
+    const LETTER: u32 = 1 << 18;
+    const MARK: u32 = 1 << 19;
+    const SPACELESS: u32 = 1 << 20;
+
+    /// Looked up for the code points that texts are made of, worked out for the rest.
+    pub fn of(char: char) -> Self {
+        static BASIC_PLANE: LazyLock<Vec<Properties>> = LazyLock::new(|| {
+            let code_points = (0..=0xffff).map(|code| char::from_u32(code).unwrap_or_default());
+            code_points.map(Properties::work_out).collect()
+        });
+        match BASIC_PLANE.get(char as usize) {
+            Some(properties) => *properties,
+            None => Self::work_out(char),
+        }
+    }
+
+    fn work_out(char: char) -> Self {
+        let mut folded = fold([char]);
+        let folded = match (folded.next(), folded.next()) {
+            (Some(folded), None) if folded as u32 <= Self::FOLDED => {
+                Self::FOLDS_TO_ONE | folded as u32
+            }
+            _ => 0,
+        };
+        let bit = |bit: u32, holds: bool| if holds { bit } else { 0 };
+        Properties(
+            folded
+                | bit(Self::BEGINS_SEGMENT, begins_segment(char))
+                | bit(Self::LETTER, is_letter(char))
+                | bit(Self::MARK, is_combining_mark(char))
+                | bit(Self::SPACELESS, is_spaceless(char)),
+        )
+    }
+
+    fn has(self, bit: u32) -> bool {
+        self.0 & bit != 0
+    }
+
+    /// What the code point is read as where nothing combines with it, if that is one code point.
+    pub fn folded(self) -> Option<char> {
+        if self.has(Self::FOLDS_TO_ONE) { char::from_u32(self.0 & Self::FOLDED) } else { None }
+    }
+
+    pub fn begins_segment(self) -> bool {
+        self.has(Self::BEGINS_SEGMENT)
+    }
+
+    pub fn is_letter(self) -> bool {
+        self.has(Self::LETTER)
+    }
+
+    pub fn is_mark(self) -> bool {
+        self.has(Self::MARK)
+    }
+
+    pub fn is_spaceless(self) -> bool {
+        self.has(Self::SPACELESS)
+    }
+}
+
+/// What code points that may combine are read as: NFKC, small letters, and the folds of ours.
+pub(super) fn fold(chars: impl IntoIterator<Item = char>) -> impl Iterator<Item = char> {
+    let composed = chars.into_iter().nfkc().flat_map(char::to_lowercase);
+    let folded = composed.map(|char| match after_nfkc(char) {
+        Folded::Nothing => [None, None],
+        Folded::One(char) => [Some(char), None],
+        Folded::Two(first, second) => [Some(first), Some(second)],
+    });
+    folded.flatten().flatten()
+}
 
 /// What a code point is read as before NFKC; `None` if it is passed over as if it were not there.
 pub(super) fn before_nfkc(char: char) -> Option<char> {
@@ -29,7 +116,7 @@ fn is_default_ignorable(char: char) -> bool {
 }
 
 /// What a code point of composed text in small letters is read as.
-pub(super) enum Folded {
+enum Folded {
     Nothing,
     One(char),
     Two(char, char),
@@ -37,7 +124,7 @@ pub(super) enum Folded {
 
 /// Folds what writers put or leave out as they like: letters that have another form or a mark in
 /// some typesetting, in capitals or on some keyboards only, vowel signs, and digits.
-pub(super) fn after_nfkc(char: char) -> Folded {
+fn after_nfkc(char: char) -> Folded {
     let folded = match char {
         'ß' => return Folded::Two('s', 's'),
         'æ' => return Folded::Two('a', 'e'),
@@ -105,4 +192,44 @@ fn digit(char: char) -> Option<char> {
     }
     let value = |zero: &char| (char as u32).checked_sub(*zero as u32).filter(|&value| value < 10);
     ZEROS.iter().find_map(value).and_then(|value| char::from_digit(value, 10))
+}
+
+/// Whether nothing before `char` can combine with it.
+fn begins_segment(char: char) -> bool {
+    if char < '\u{300}' || matches!(char, '\u{2010}'..='\u{2027}' | '\u{3400}'..='\u{9fff}') {
+        return true;
+    }
+    let mut first = None;
+    decompose_compatible(char, |part| first = first.or(Some(part)));
+    let first = first.unwrap_or(char);
+    canonical_combining_class(first) == 0
+        // What composes with a starter before it although it is a starter itself: Hangul vowels
+        // and final consonants, and the second halves of some Indic vowels, which are marks.
+        && !matches!(first, '\u{1161}'..='\u{1175}' | '\u{11a8}'..='\u{11c2}')
+        && !is_combining_mark(first)
+}
+
+/// Letters and numbers: the general categories L and N. Alphabetic are also some marks, which begin
+/// no word, and letters in squares and circles, which are ornaments.
+fn is_letter(char: char) -> bool {
+    char.is_alphanumeric()
+        && (char.is_ascii()
+            || !is_combining_mark(char) && !matches!(char, '\u{1f130}'..='\u{1f189}'))
+}
+
+/// Letters of scripts that are written without blanks between words; each is a word.
+fn is_spaceless(char: char) -> bool {
+    matches!(char,
+        '\u{e00}'..='\u{fff}'            // Thai, Lao, Tibetan
+        | '\u{1000}'..='\u{109f}'        // Myanmar
+        | '\u{1780}'..='\u{17ff}'        // Khmer
+        | '\u{1a20}'..='\u{1aaf}'        // Tai Tham
+        | '\u{3005}'..='\u{3007}'        // ideographic iteration mark, closing mark, zero
+        | '\u{3040}'..='\u{30ff}'        // Hiragana, Katakana
+        | '\u{31f0}'..='\u{31ff}'        // Katakana extensions
+        | '\u{3400}'..='\u{4dbf}'        // Han
+        | '\u{4e00}'..='\u{9fff}'
+        | '\u{f900}'..='\u{faff}'
+        | '\u{1aff0}'..='\u{1b16f}'      // Kana supplements
+        | '\u{20000}'..='\u{3ffff}') // Han extensions
 }

@@ -19,12 +19,7 @@ mod markup;
 use std::borrow::Cow;
 use std::ops::Range;
 
-use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::{
-    canonical_combining_class, decompose_compatible, is_combining_mark,
-};
-
-use self::fold::{Folded, after_nfkc, before_nfkc};
+use self::fold::{Properties, before_nfkc};
 use self::markup::{MarkupReader, reference};
 use crate::kernel::Kernel;
 
@@ -260,7 +255,7 @@ struct Segment {
 impl Segment {
     fn push(&mut self, char: char, span: Range<usize>, out: &mut Vec<Word>) {
         let Some(char) = before_nfkc(char) else { return };
-        if begins_segment(char) {
+        if Properties::of(char).begins_segment() {
             self.flush(out);
         }
         if self.chars.is_empty() {
@@ -279,63 +274,16 @@ impl Segment {
     fn flush(&mut self, out: &mut Vec<Word>) {
         let (words, span) = (&mut self.words, &self.span);
         if let [char] = self.chars[..]
-            && char.is_ascii()
+            && let Some(folded) = Properties::of(char).folded()
         {
-            words.push(char.to_ascii_lowercase(), span.clone(), out);
+            words.push(folded, span.clone(), out);
         } else {
-            for lower in self.chars.iter().copied().nfkc().flat_map(char::to_lowercase) {
-                match after_nfkc(lower) {
-                    Folded::Nothing => {}
-                    Folded::One(char) => words.push(char, span.clone(), out),
-                    Folded::Two(first, second) => {
-                        words.push(first, span.clone(), out);
-                        words.push(second, span.clone(), out);
-                    }
-                }
+            for folded in fold::fold(self.chars.iter().copied()) {
+                words.push(folded, span.clone(), out);
             }
         }
         self.chars.clear();
     }
-}
-
-/// Whether nothing before `char` can combine with it.
-fn begins_segment(char: char) -> bool {
-    if char < '\u{300}' || matches!(char, '\u{2010}'..='\u{2027}' | '\u{3400}'..='\u{9fff}') {
-        return true;
-    }
-    let mut first = None;
-    decompose_compatible(char, |part| first = first.or(Some(part)));
-    let first = first.unwrap_or(char);
-    canonical_combining_class(first) == 0
-        // What composes with a starter before it although it is a starter itself: Hangul vowels
-        // and final consonants, and the second halves of some Indic vowels, which are marks.
-        && !matches!(first, '\u{1161}'..='\u{1175}' | '\u{11a8}'..='\u{11c2}')
-        && !is_combining_mark(first)
-}
-
-/// Letters and numbers: the general categories L and N. Alphabetic are also some marks, which begin
-/// no word, and letters in squares and circles, which are ornaments.
-fn is_letter(char: char) -> bool {
-    char.is_alphanumeric()
-        && (char.is_ascii()
-            || !is_combining_mark(char) && !matches!(char, '\u{1f130}'..='\u{1f189}'))
-}
-
-/// Letters of scripts that are written without blanks between words; each is a word.
-fn is_spaceless(char: char) -> bool {
-    matches!(char,
-        '\u{e00}'..='\u{fff}'            // Thai, Lao, Tibetan
-        | '\u{1000}'..='\u{109f}'        // Myanmar
-        | '\u{1780}'..='\u{17ff}'        // Khmer
-        | '\u{1a20}'..='\u{1aaf}'        // Tai Tham
-        | '\u{3005}'..='\u{3007}'        // ideographic iteration mark, closing mark, zero
-        | '\u{3040}'..='\u{30ff}'        // Hiragana, Katakana
-        | '\u{31f0}'..='\u{31ff}'        // Katakana extensions
-        | '\u{3400}'..='\u{4dbf}'        // Han
-        | '\u{4e00}'..='\u{9fff}'
-        | '\u{f900}'..='\u{faff}'
-        | '\u{1aff0}'..='\u{1b16f}'      // Kana supplements
-        | '\u{20000}'..='\u{3ffff}') // Han extensions
 }
 
 /// What stands directly before the next code point, as far as the rules ask.
@@ -366,16 +314,19 @@ impl WordBuilder {
             // The dot of a Turkish capital, made small.
             return;
         }
-        let is_letter = is_letter(char);
+        let properties = Properties::of(char);
         if let Some(first) = self.word.chars().next() {
-            if is_combining_mark(char) || is_letter && !is_spaceless(char) && !is_spaceless(first) {
+            let is_run = properties.is_letter()
+                && !properties.is_spaceless()
+                && !Properties::of(first).is_spaceless();
+            if properties.is_mark() || is_run {
                 self.word.push(char);
                 self.span.end = span.end;
                 return;
             }
             self.finish_word(out);
         }
-        if is_letter {
+        if properties.is_letter() {
             self.word.push(char);
             self.span = span;
             return;
@@ -415,8 +366,10 @@ impl WordBuilder {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+    use unicode_normalization::UnicodeNormalization;
+
+    use super::*;
 
     /// The normalised words of a text, found by hashing candidates of the expected ones.
     #[track_caller]

@@ -196,18 +196,28 @@ impl TopicModel {
                 content_count += usize::from(!self.stop_words.contains(token));
             }
             let content = &content[..content_count];
-            let mut note = |hash| {
+            // Most words are known, most pairs are not.
+            let mut candidates = [(0, false); 2 * features::BODY_WORDS_MAX];
+            let mut candidate_count = 0;
+            let mut previous = None;
+            for &token in content {
+                if let Some(previous) = previous {
+                    let pair = features::pair(previous, token);
+                    candidates[candidate_count + 1] = (pair, false);
+                    candidates[candidate_count] = (token, true);
+                    candidate_count += 1 + usize::from(self.table.may_know(pair));
+                } else {
+                    candidates[candidate_count] = (token, true);
+                    candidate_count += 1;
+                }
+                previous = Some(token);
+            }
+            let mut known_content_words = 0;
+            for &(hash, is_word) in &candidates[..candidate_count] {
                 let row = self.table.find(hash);
                 rows[row_count] = row.unwrap_or_default();
                 row_count += usize::from(row.is_some());
-                usize::from(row.is_some())
-            };
-            let mut known_content_words = 0;
-            for (index, &token) in content.iter().enumerate() {
-                known_content_words += note(token);
-                if index > 0 {
-                    note(features::pair(content[index - 1], token));
-                }
+                known_content_words += usize::from(row.is_some() & is_word);
             }
             reading.words += part.len();
             reading.content_words += content_count;
@@ -248,9 +258,9 @@ impl TopicModel {
 
 /// Every row once, in the order of their first occurrence, and what its count makes of it.
 fn tally(rows: &[u32]) -> Vec<(u32, i32)> {
-    // An open-addressed table, at most a third full. 0 is an empty place, any other number one
+    // An open-addressed table, mostly a tenth full. 0 is an empty place, any other number one
     // more than the index of a row in the list.
-    const PLACES: usize = (6 * features::WORDS_MAX).next_power_of_two();
+    const PLACES: usize = (4 * features::WORDS_MAX).next_power_of_two();
     let mut places = [0u16; PLACES];
     let mut counted: Vec<(u32, usize)> = Vec::with_capacity(rows.len());
     for &row in rows {

@@ -2,7 +2,9 @@
 //! part of what is measured. `newsprint bench`, `benches/` and `peers/` all take theirs from here.
 //!
 //! What they have of real ones is what decides the speed of what reads them: how often words occur,
-//! how many of them the topics know, and typography. They make no sense.
+//! how long they are and how many of them the topics know, names, numbers and typography, and how
+//! many other articles an article has a sentence or all of its text in common with. They make no
+//! sense.
 
 use std::fmt::Write;
 
@@ -19,15 +21,15 @@ const SYLLABLES: [&str; 16] = [
 
 const ACRONYMS: [&str; 4] = ["U.S.", "EU", "NATO", "G20"];
 
-/// What many articles say in the same words.
-const PHRASES: [&str; 6] = [
-    "the minister told parliament that the vote would be held next week",
-    "exporters said the new tariffs would raise the price of steel",
-    "soldiers on both sides of the river exchanged fire during the night",
-    "the company said its sales in the quarter were up from a year ago",
-    "the coach said his team had not deserved to lose the second game",
-    "a court in the capital will hear the case before the summer",
-];
+/// A sentence that some articles have in common, as agency copy and background have: this many
+/// articles in a row bring one new sentence into use...
+const ARTICLES_PER_SENTENCE: u64 = 5;
+
+/// ... and quote from so many that came last: each stands in some ten articles, few enough for
+/// those to be looked at as possible copies of one another.
+const SENTENCES_IN_USE: u64 = 200;
+
+const SENTENCE_WORDS: u64 = 16;
 
 const NOTICE: &str = "The board of the company declared a regular quarterly dividend on its common \
 stock today, payable to shareholders of record at the close of business. It said the payment \
@@ -37,8 +39,8 @@ makes parts for ships and employs people at several plants along the coast.";
 /// Of a hundred articles so many are copies as another outlet brings them, with its own headline,
 /// the end cut off and some words replaced; so many are copies word for word; and so many are a
 /// notice in which only a name and figures change.
-const EDITED_COPIES: u64 = 10;
-const EXACT_COPIES: u64 = 2;
+const EDITED_COPIES: u64 = 14;
+const EXACT_COPIES: u64 = 3;
 const NOTICES: u64 = 1;
 
 const TITLE_WORDS: u64 = 8;
@@ -95,24 +97,24 @@ impl Articles {
             EXACT_END..NOTICES_END => self.notice(&mut random),
             _ => self.original(number),
         };
-        Article { title, body, source, language: "en".to_owned(), ..Article::default() }
+        Article { title, body, source, ..Article::default() }
     }
 
     fn original(&self, number: u64) -> (String, String) {
         let mut random = Random(number ^ (1 << 40));
         let count = self.word_count(&mut random);
-        let body = self.text(count, || random.next());
-        (self.title(&mut random), body)
+        let body = self.text(number, count, || random.next());
+        (self.title(number, &mut random), body)
     }
 
     fn edited_copy(&self, number: u64, random: &mut Random) -> (String, String) {
         let mut original = Random(number ^ (1 << 40));
         let count = self.word_count(&mut original);
-        let body = self.text(count - count / 8, || {
+        let body = self.text(number, count - count / 8, || {
             let draw = original.next();
             if random.below(50) == 0 { random.next() } else { draw }
         });
-        (self.title(random), body)
+        (self.title(number, random), body)
     }
 
     fn notice(&self, random: &mut Random) -> (String, String) {
@@ -127,24 +129,24 @@ impl Articles {
         self.words_mean / 2 + random.below(self.words_mean)
     }
 
-    fn title(&self, random: &mut Random) -> String {
-        let mut title = self.text(TITLE_WORDS, || random.next());
+    fn title(&self, number: u64, random: &mut Random) -> String {
+        let mut title = self.text(number, TITLE_WORDS, || random.next());
         title.truncate(title.trim_end().len());
         title
     }
 
-    /// So many words, each decided by one draw.
-    fn text(&self, words: u64, mut draw: impl FnMut() -> u64) -> String {
+    /// So many words of the article of a number, each decided by one draw.
+    fn text(&self, number: u64, words: u64, mut draw: impl FnMut() -> u64) -> String {
         let mut text = String::with_capacity(words as usize * 8);
         for _ in 0..words {
-            self.push_word(&mut text, draw());
+            self.push_word(&mut text, number, draw());
         }
         text
     }
 
     /// Adds a word and what stands around it. As in the news, one byte in a hundred is part of a
     /// character beyond ASCII.
-    fn push_word(&self, text: &mut String, draw: u64) {
+    fn push_word(&self, text: &mut String, number: u64, draw: u64) {
         let [low, high, style, more, syllables @ ..] = draw.to_le_bytes();
         let word = self.common[usize::from(u16::from_le_bytes([low, high]))];
         let begins_sentence = matches!(text.as_bytes(), [] | [.., b'.', b' '] | [.., b'\n']);
@@ -158,11 +160,11 @@ impl Articles {
                 text.push_str(ACRONYMS[usize::from(more) % ACRONYMS.len()]);
                 return text.push(' ');
             }
-            28..31 => {
-                text.push_str(PHRASES[usize::from(more) % PHRASES.len()]);
-                return text.push_str(". ");
+            28 => {
+                let newest = number / ARTICLES_PER_SENTENCE;
+                return self.push_sentence(text, newest.saturating_sub(draw % SENTENCES_IN_USE));
             }
-            31..43 => ("", ", "),
+            29..43 => ("", ", "),
             43..46 => ("", ".\n\n"),
             46..55 => ("", ". "),
             55..56 => ("“", " "),
@@ -181,6 +183,17 @@ impl Articles {
             text.push_str(word);
         }
         text.push_str(after);
+    }
+
+    /// Adds the sentence of a number, in common words.
+    fn push_sentence(&self, text: &mut String, sentence: u64) {
+        let mut random = Random(sentence ^ (1 << 41));
+        for _ in 0..SENTENCE_WORDS {
+            text.push_str(self.common[random.below(self.common.len() as u64) as usize]);
+            text.push(' ');
+        }
+        text.pop();
+        text.push_str(". ");
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::articles::Articles;
+use super::Supply;
 use crate::cli::client::refusal;
 
 /// Latencies are kept in microseconds, to three digits, up to a minute.
@@ -40,7 +40,7 @@ pub struct Load {
     pub in_flight: u32,
     /// The number of the first article.
     pub next: u64,
-    pub articles: Arc<Articles>,
+    pub articles: Arc<Supply>,
 }
 
 /// What was measured. Latencies are in milliseconds: of a call, or on a stream from an article sent
@@ -58,7 +58,7 @@ pub struct Figures {
 
 /// What the workers of a load share.
 struct Shared {
-    articles: Arc<Articles>,
+    articles: Arc<Supply>,
     next: AtomicU64,
     end: u64,
     deadline: Option<Instant>,
