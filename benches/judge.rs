@@ -54,7 +54,8 @@ fn compare_unrelated<const BYTES: usize>(bencher: Bencher) {
     let sketches: Vec<_> = documents(BYTES).iter().map(Sketch::new).collect();
     let pairs: Vec<_> = sketches.windows(2).collect();
     let judge = judge();
-    each(bencher, &pairs, |pair| judge.compare(&Probe::new(&pair[0]), &pair[1]));
+    let counts = Counts::default();
+    each(bencher, &pairs, |pair| judge.compare(&Probe::new(&pair[0], &counts), &pair[1]));
 }
 
 /// With the same text, its end cut off and another headline over it.
@@ -70,5 +71,6 @@ fn compare_copy<const BYTES: usize>(bencher: Bencher) {
         })
         .collect();
     let judge = judge();
-    each(bencher, &sketches, |(whole, start)| judge.compare(&Probe::new(whole), start));
+    let counts = Counts::default();
+    each(bencher, &sketches, |(whole, start)| judge.compare(&Probe::new(whole, &counts), start));
 }

@@ -318,10 +318,12 @@ mod tests {
         read
     }
 
+    /// All counts of a text are as expected, but for a few that share their counters with others.
     #[track_caller]
     fn check_all(counts: &Counts, text: &str, expected: u8) {
         let read = read(counts, text);
-        assert!(!read.is_empty() && read.iter().all(|&count| count == expected), "{read:?}");
+        let right = read.iter().filter(|&&count| count == expected).count();
+        assert!(right > 0 && 20 * right >= 19 * read.len(), "{read:?}");
     }
 
     #[test]

@@ -181,7 +181,7 @@ pub(super) enum Sense {
 
 /// Names and senses, in the order of [`features`]. None of them tells how long a text is, or a
 /// judge could learn the sources of its training pairs by heart.
-pub(super) const FEATURES: [(&str, Sense); 32] = [
+pub(super) const FEATURES: [(&str, Sense); 36] = [
     ("jaccard", Sense::For),
     ("containment", Sense::For),
     ("shorter_first_third", Sense::For),
@@ -213,6 +213,10 @@ pub(super) const FEATURES: [(&str, Sense); 32] = [
     ("rare_shared_log", Sense::For),
     ("rare_longest_run_log", Sense::For),
     ("shared_frame", Sense::Against),
+    ("rare_solid_share", Sense::For),
+    ("rare_unbroken_log", Sense::Against),
+    ("rare_own_log", Sense::Against),
+    ("headline_containment", Sense::For),
     ("stories_log", Sense::For),
 ];
 
@@ -232,6 +236,7 @@ pub(super) fn features(
     let b = Side::new(other, there, &knowledge.other_others, &probe_words);
     let (shorter, longer) = Side::by_length(&a, &b);
     let mut titles = Titles::new(probe.sketch, other);
+    let headline_containment = titles.containment;
     if shorter.covered_count >= SPEAKS_FOR_ITSELF_WORDS {
         titles = titles.not_against();
     }
@@ -245,14 +250,14 @@ pub(super) fn features(
         longer.first_third,
         log(shorter.mean_run),
         log(shorter.covered_count),
-        log((shorter.covered_count - shorter.longest_run).max(0.0)),
+        log((a.covered_count - a.longest_run).min(b.covered_count - b.longest_run)),
         shorter.longest_gap / shorter.word_count,
         log(shorter.longest_gap),
         longer.longest_gap / longer.word_count,
         log(longer.inner_gap),
         log(a.head_gap.min(b.head_gap)),
         log(alignment.swaps.longest as f32),
-        alignment.swaps.word_count as f32 / shorter.word_count,
+        alignment.swaps.word_count as f32 / a.word_count.min(b.word_count),
         shorter.figure_gap_count / shorter.word_count,
         log(shorter.figure_gap_count),
         shorter.new_words,
@@ -268,6 +273,10 @@ pub(super) fn features(
         log(a.rare_covered.min(b.rare_covered)),
         log(a.rare_longest_run.min(b.rare_longest_run)),
         1.0 - shorter.rare_covered / shorter.covered_count.max(1.0),
+        (a.rare_solid / a.rare_words).max(b.rare_solid / b.rare_words),
+        log(a.rare_longest_run.min(b.rare_longest_run)),
+        log((a.rare_words - a.rare_covered).min(b.rare_words - b.rare_covered)),
+        headline_containment,
         log(knowledge.stories.min(STORIES_ENOUGH) as f32),
     ]
 }
@@ -344,16 +353,20 @@ struct Side {
     /// there are none.
     figures_shared: f32,
     figures_missing: f32,
-    /// Words by how rare they are: all, those that are covered, those in the best covered run,
-    /// and the covered share of the third of them that is the least covered.
+    /// Words by how rare they are: all, those that are covered, those in the best covered run and
+    /// in all runs of a paragraph, and the covered share of the least covered third of them.
     rare_words: f32,
     rare_covered: f32,
     rare_longest_run: f32,
+    rare_solid: f32,
     rare_lowest_third: f32,
 }
 
 /// From so many words on a run is solid: shorter ones may be phrases that everybody uses.
 const SOLID_RUN_WORDS: usize = 12;
+
+/// A run of so many words is more than a quoted sentence.
+const PARAGRAPH_WORDS: usize = 25;
 
 /// A gap of so many words may be a blank in a template.
 const BLANK_WORDS_MAX: usize = 4;
@@ -402,6 +415,7 @@ impl Side {
             rare_words: rare.words,
             rare_covered: rare.covered,
             rare_longest_run: stretches.rare_longest_run,
+            rare_solid: stretches.rare_solid,
             rare_lowest_third: rare.lowest_third,
         }
     }
@@ -423,7 +437,8 @@ impl Side {
         }
         mixed!(word_count covered_count first_third lowest_third middle_third longest_run mean_run
             longest_gap inner_gap head_gap figure_gap_count new_words figures_shared
-            figures_missing rare_words rare_covered rare_longest_run rare_lowest_third)
+            figures_missing rare_words rare_covered rare_longest_run rare_solid
+            rare_lowest_third)
     }
 }
 
@@ -470,6 +485,7 @@ struct Stretches {
     run_count: usize,
     longest_run: usize,
     rare_longest_run: f32,
+    rare_solid: f32,
     longest_gap: usize,
     /// The longest gap between two solid runs.
     inner_gap: usize,
@@ -492,6 +508,9 @@ impl Stretches {
                 stretches.longest_run = stretches.longest_run.max(len);
                 let rare: f32 = others[start..end].iter().map(|&others| rarity(others)).sum();
                 stretches.rare_longest_run = stretches.rare_longest_run.max(rare);
+                if len >= PARAGRAPH_WORDS {
+                    stretches.rare_solid += rare;
+                }
                 if len >= SOLID_RUN_WORDS {
                     let gap = gap_after_solid.replace(0).unwrap_or(0);
                     stretches.inner_gap = stretches.inner_gap.max(gap);

@@ -34,20 +34,27 @@ enum Setting {
 
 use Setting::{Empty, KnownSite, NewSite};
 
-pub(super) const RECIPES: [Recipe; 10] = [
+pub(super) const RECIPES: [Recipe; 11] = [
     Recipe {
-        make: same_frame,
-        settings: &[Empty, KnownSite, KnownSite],
+        make: short_frame,
+        settings: &[Empty],
         label: Label::No,
         near_weight: 4.0,
-        partial_weight: 8.0,
+        partial_weight: 9.0,
+    },
+    Recipe {
+        make: long_frame,
+        settings: &[KnownSite],
+        label: Label::No,
+        near_weight: 3.0,
+        partial_weight: 6.0,
     },
     Recipe {
         make: framed_copies,
-        settings: &[Empty, NewSite, KnownSite],
+        settings: &[Empty, Empty, NewSite, KnownSite],
         label: Label::Yes,
-        near_weight: 4.0,
-        partial_weight: 4.0,
+        near_weight: 5.0,
+        partial_weight: 5.0,
     },
     Recipe {
         make: long_quotation,
@@ -200,15 +207,26 @@ fn head(article: &Sketch, word_count: usize) -> &[WordCode] {
     &article.text()[..word_count.min(article.text().len())]
 }
 
+/// A frame that shows by itself. With more of it, a pair without a collection looks like a copy
+/// under two leads.
+fn short_frame(maker: &mut Maker) -> Option<Made> {
+    same_frame(maker, 260)
+}
+
+fn long_frame(maker: &mut Maker) -> Option<Made> {
+    same_frame(maker, 1500)
+}
+
 /// Articles that share nothing but a site's navigation, footer or picture captions, or only the
 /// notice that stands in for the text.
-fn same_frame(maker: &mut Maker) -> Option<Made> {
+fn same_frame(maker: &mut Maker, bottom_len_end: usize) -> Option<Made> {
     const FRAME_WORDS_MIN: usize = 30;
     let random = &mut maker.random;
     let (top_len, own_len_end, bottom_len) = if random.below(4) == 0 {
-        (0, random.between(12, 45), random.log_between(40, 320))
+        (0, random.between(12, 45), random.log_between(40, bottom_len_end.min(320)))
     } else {
-        let bottom_len = if random.below(4) == 0 { 0 } else { random.log_between(20, 1500) };
+        let bottom_len =
+            if random.below(4) == 0 { 0 } else { random.log_between(20, bottom_len_end) };
         (random.below(90), random.log_between(30, 1200), bottom_len)
     };
     let (top, bottom) = (maker.passage(top_len), maker.running_text(bottom_len));

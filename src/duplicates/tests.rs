@@ -1,5 +1,7 @@
 //! What the judge must say of articles as they come in, with the weights as shipped.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
 use super::features::{FEATURES, Sense, align, features};
@@ -7,10 +9,10 @@ use super::*;
 use crate::model::Model;
 use crate::text::Document;
 
-fn judge() -> Judge {
+static JUDGE: LazyLock<Judge> = LazyLock::new(|| {
     let model = Model::from_bytes(include_bytes!("../../models/topics.bin")).unwrap();
     serde_json::from_slice(&model.judge.unwrap()).unwrap()
-}
+});
 
 const HARBOUR: &str = "\
 The port authority of Velmouth will deepen its main channel by two metres so that larger \
@@ -67,7 +69,7 @@ fn dividend(company: &str, cents: u32, payable: u32, record: u32) -> Document {
 
 fn compare(a: &Document, b: &Document) -> Comparison {
     let (a, b) = (Sketch::new(a), Sketch::new(b));
-    judge().compare(&Probe::new(&a, &Counts::default()), &b)
+    JUDGE.compare(&Probe::new(&a, &Counts::default()), &b)
 }
 
 #[track_caller]
@@ -281,7 +283,7 @@ fn well_read() -> Counts {
 fn check_in(counts: &Counts, a: &Document, b: &Document, expected: Option<MatchKind>) {
     let (a, b) = (Sketch::new(a), Sketch::new(b));
     counts.add(&b, None);
-    let comparison = judge().compare(&Probe::new(&a, counts), &b);
+    let comparison = JUDGE.compare(&Probe::new(&a, counts), &b);
     assert_eq!(comparison.kind, expected, "{comparison:?}");
 }
 
@@ -298,9 +300,12 @@ fn a_local_lead_and_a_credit_make_no_other_article() {
     };
     let credit = "Aldo Crane of the Harren Courier contributed to this report.";
     for counts in [Counts::default(), well_read()] {
-        check_in(&counts, &led(LOCAL_LEAD, ""), &bare, Some(MatchKind::Near));
-        check_in(&counts, &led(LOCAL_LEAD, credit), &bare, Some(MatchKind::Near));
-        check_in(&counts, &led(LOCAL_LEAD, ""), &led("", credit), Some(MatchKind::Near));
+        let near = |a: &Document, b: &Document| {
+            check_in(&counts.clone(), a, b, Some(MatchKind::Near));
+        };
+        near(&led(LOCAL_LEAD, ""), &bare);
+        near(&led(LOCAL_LEAD, credit), &bare);
+        near(&led(LOCAL_LEAD, ""), &led("", credit));
     }
 }
 
@@ -342,7 +347,7 @@ fn a_story_that_everybody_has_stays_a_story() {
         let credit = own_words(&format!("p{paper}x"), 8);
         let copy = Document::new("Dredging splits estuary", &format!("{HARBOUR}\n{credit}"));
         let copy = Sketch::new(&copy);
-        let comparison = judge().compare(&Probe::new(&copy, &counts), &original);
+        let comparison = JUDGE.compare(&Probe::new(&copy, &counts), &original);
         assert_eq!(comparison.kind, Some(MatchKind::Near), "{paper} before: {comparison:?}");
         counts.add(&copy, Some(&original));
     }
@@ -396,7 +401,7 @@ fn situations_of_the_trade_are_judged_as_expected() {
         body: String,
     }
     let sketch = |article: &Article| Sketch::new(&Document::new(&article.title, &article.body));
-    let judge = judge();
+    let judge = &*JUDGE;
     let mut wrong = Vec::new();
     for line in include_str!("../../tests/cases/duplicates.jsonl").lines() {
         let case: Case = serde_json::from_str(line).unwrap();
@@ -469,13 +474,13 @@ fn hostile_texts_are_compared_in_bounded_time() {
 #[test]
 fn a_judge_that_does_not_fit_is_refused() {
     type Change<'a> = &'a dyn Fn(&mut serde_json::Value);
-    let good = serde_json::to_value(judge()).unwrap();
+    let good = serde_json::to_value(&*JUDGE).unwrap();
     let broken = |change: Change| {
         let mut value = good.clone();
         change(&mut value);
         serde_json::from_value::<Judge>(value)
     };
-    assert_eq!(broken(&|_| ()).ok(), Some(judge()));
+    assert_eq!(broken(&|_| ()).ok(), Some(JUDGE.clone()));
     let refused: [(Change, JudgeError); 4] = [
         (&|judge| judge["features"][0] = "colour".into(), JudgeError::OtherFeatures),
         (&|judge| judge["near_threshold"] = 1.5.into(), JudgeError::BadThreshold),
@@ -500,7 +505,7 @@ proptest! {
         changed in 0..FEATURES.len(),
         change in 0.0f32..8.0,
     ) {
-        let judge = judge();
+        let judge = &*JUDGE;
         let mut stronger = features.clone();
         match FEATURES[changed].1 {
             Sense::For => stronger[changed] += change,

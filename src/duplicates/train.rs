@@ -47,7 +47,7 @@ const TRAINING_SETS: [(&str, &str, f64); 10] = [
 
 /// The probabilities from which on a pair is near and partial.
 const NEAR_THRESHOLD: f32 = 0.55;
-const PARTIAL_THRESHOLD: f32 = 0.7;
+const PARTIAL_THRESHOLD: f32 = 0.62;
 
 /// Kinds of pairs that were edited beyond what anybody calls the same article. They are scored,
 /// not learnt from.
@@ -378,7 +378,7 @@ struct MadeExample {
 }
 
 /// How many pairs are made by each recipe.
-const MADE_COUNT: usize = 500;
+const MADE_COUNT: usize = 750;
 
 fn made_examples(pairs: &[&Pair]) -> Vec<MadeExample> {
     let articles: Vec<&Sketch> =
@@ -414,7 +414,7 @@ const TREE_COUNT: usize = 160;
 const TREE_DEPTH: u32 = 3;
 const LEARNING_RATE: f64 = 0.06;
 const LEAF_PENALTY: f64 = 5.0;
-const LEAF_EXAMPLES_MIN: usize = 40;
+const LEAF_EXAMPLES_MIN: usize = 120;
 const BINS_MAX: usize = 64;
 
 /// Gradient boosting with logistic loss and second-order leaves, as in XGBoost (Chen and

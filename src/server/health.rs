@@ -5,7 +5,7 @@
 //! the check is answered apart by whoever looks for it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -16,7 +16,9 @@ use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::api::pb::served::admin_service_server::AdminServiceServer;
 use crate::api::pb::served::article_service_server::ArticleServiceServer;
-use crate::api::{AdminApi, ArticleApi};
+use crate::api::{AdminApi, ArticleApi, EngineSlot};
+use crate::engine::{Engine, EngineError};
+use crate::store::StoreError;
 
 /// How often the threads that serve give a sign of life, and how long one counts.
 const BEAT_PERIOD: Duration = Duration::from_millis(100);
@@ -46,13 +48,17 @@ pub struct Health {
     began: Instant,
     /// When the threads that serve gave their last sign of life, in milliseconds since then.
     beat: Arc<AtomicU64>,
+    /// Whether the store has closed itself after a failure.
+    is_closed: Arc<AtomicBool>,
     reporter: HealthReporter,
 }
 
 impl Health {
     pub async fn new(phase: watch::Receiver<Phase>) -> Self {
         let beat = Arc::new(AtomicU64::new(0));
-        let health = Health { phase, began: Instant::now(), beat, reporter: HealthReporter::new() };
+        let is_closed = Arc::new(AtomicBool::new(false));
+        let reporter = HealthReporter::new();
+        let health = Health { phase, began: Instant::now(), beat, is_closed, reporter };
         health.set(ServingStatus::NotServing).await;
         health
     }
@@ -63,16 +69,23 @@ impl Health {
     }
 
     /// Gives signs of life, for ever. To be run where the serving is done.
-    pub async fn beat(self) {
+    pub async fn beat(self, engine: EngineSlot) {
         let mut period = tokio::time::interval(BEAT_PERIOD);
         loop {
             period.tick().await;
+            let readiness = engine.get().map_or(Ok(()), Engine::readiness);
+            let is_closed = matches!(readiness, Err(EngineError::Store(StoreError::Closed(_))));
+            self.is_closed.store(is_closed, Ordering::Relaxed);
             self.beat.store(self.now_ms(), Ordering::Relaxed);
         }
     }
 
     pub fn is_serving(&self) -> bool {
-        *self.phase.borrow() == Phase::Serving && self.is_alive()
+        *self.phase.borrow() == Phase::Serving && self.is_alive() && !self.is_closed()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
     }
 
     fn is_alive(&self) -> bool {
@@ -102,7 +115,7 @@ impl Health {
             }
             let is_stuck = phase == Phase::Serving && !self.is_alive();
             let status = match phase {
-                Phase::Serving if !is_stuck => ServingStatus::Serving,
+                Phase::Serving if !is_stuck && !self.is_closed() => ServingStatus::Serving,
                 _ => ServingStatus::NotServing,
             };
             if told == Some(status) {
@@ -139,7 +152,7 @@ mod tests {
             let request = tonic::Request::new(HealthCheckRequest::default());
             service.check(request).await.unwrap().into_inner().status()
         };
-        let beating = tokio::spawn(health.clone().beat());
+        let beating = tokio::spawn(health.clone().beat(EngineSlot::default()));
         tokio::spawn(health.clone().tell());
         assert_eq!(told().await, Told::NotServing);
         phase.send_replace(Phase::Serving);

@@ -1,10 +1,10 @@
 //! What has to be done now and then.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use metrics::gauge;
 
-use super::ServerError;
 use crate::admission::Budget;
 use crate::api::EngineSlot;
 use crate::telemetry;
@@ -13,7 +13,7 @@ use crate::telemetry;
 const PERIOD: Duration = Duration::from_secs(5);
 
 /// Does it, for ever.
-pub async fn run(slot: &EngineSlot, budget: &Budget) -> Result<(), ServerError> {
+pub async fn run(slot: &EngineSlot, budget: &Budget) -> Infallible {
     gauge!("newsprint_in_flight_max").set(budget.limit().articles as f64);
     gauge!("newsprint_memory_bytes_max").set(budget.limit().bytes as f64);
     let mut period = tokio::time::interval(PERIOD);
@@ -24,7 +24,8 @@ pub async fn run(slot: &EngineSlot, budget: &Budget) -> Result<(), ServerError> 
         gauge!("newsprint_in_flight").set(held.articles as f64);
         gauge!("newsprint_memory_bytes").set(held.bytes as f64);
         let Some(engine) = slot.get() else { continue };
-        let collections = engine.collections().await?;
+        // A store that has closed itself opens again by itself.
+        let Ok(collections) = engine.collections().await else { continue };
         let articles: usize = collections.iter().map(|info| info.article_count).sum();
         let stories: usize = collections.iter().map(|info| info.story_count).sum();
         gauge!("newsprint_articles").set(articles as f64);

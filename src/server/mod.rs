@@ -13,6 +13,7 @@ mod http;
 mod listener;
 mod receive;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -82,7 +83,7 @@ pub async fn run(
     let (drain, draining) = watch::channel(false);
     let engine = EngineSlot::default();
     let health = Health::new(phases).await;
-    let _beating = AbortOnDrop(tokio::spawn(health.clone().beat()));
+    let _beating = AbortOnDrop(tokio::spawn(health.clone().beat(engine.clone())));
     let _http = http::start(config.http, health.clone()).await?;
 
     let admission = config.limits.admission();
@@ -107,11 +108,12 @@ pub async fn run(
         tracing::info!(articles, model = opened.analyser().version, "serving");
         engine.fill(opened);
         phase.send_replace(Phase::Serving);
-        housekeeping::run(&engine, &admission.budget).await
+        let never = housekeeping::run(&engine, &admission.budget).await;
+        Ok::<Infallible, ServerError>(never)
     };
     let mut events = pin!(events);
     tokio::select! {
-        failed = ready => return failed,
+        failed = ready => return failed.map(|never| match never {}),
         () = asked_to_stop(events.as_mut(), &engine) => tracing::info!("draining"),
     }
 
