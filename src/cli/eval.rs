@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
-use newsprint::topics::eval::{EvalReport, evaluate};
+use newsprint::topics::eval::{LabelFigures, evaluate};
 
 use super::classify::load_model;
 use super::output;
@@ -52,29 +52,24 @@ pub fn run(command: &EvalCommand) -> Result<()> {
 fn eval_topics(args: &TopicsArgs) -> Result<()> {
     let model = load_model(args.model.as_ref())?.topics;
     let names: Vec<&str> = model.labels().iter().map(|label| label.name.as_str()).collect();
-    for label in args.min_f1.iter().filter_map(|minimum| minimum.label.as_deref()) {
-        if !names.contains(&label) {
-            let message = format!("--min-f1 {label}: the model's labels are {}", names.join(", "));
-            return Err(usage_error(&message));
-        }
-    }
+    check_labels(&args.min_f1, &names)?;
     let report = output::with_spinner("scoring", || evaluate(&model, &args.file))?;
     if args.json {
         output::print_json(&report)?;
     } else {
         output::print_text(&report)?;
     }
-    check_minimums(missed(&report, &args.min_f1))
+    check_minimums(missed(&report.labels, &args.min_f1))
 }
 
 /// The least F1 of one label, or of every one.
 #[derive(Debug, Clone, PartialEq)]
-struct Minimum {
+pub struct Minimum {
     label: Option<String>,
     f1: f64,
 }
 
-fn parse_minimum(text: &str) -> Result<Minimum, String> {
+pub fn parse_minimum(text: &str) -> Result<Minimum, String> {
     let (label, f1) = match text.rsplit_once('=') {
         Some((label, f1)) => (Some(label.to_owned()), f1),
         None => (None, text),
@@ -89,15 +84,26 @@ pub fn parse_share(text: &str) -> Result<f64, String> {
     }
 }
 
-/// What was below a stated minimum. A label without positives in the file cannot be measured.
-fn missed(report: &EvalReport, minimums: &[Minimum]) -> Vec<String> {
+pub fn check_labels(minimums: &[Minimum], names: &[&str]) -> Result<()> {
+    let mut labels = minimums.iter().filter_map(|minimum| minimum.label.as_deref());
+    match labels.find(|label| !names.contains(label)) {
+        Some(label) => Err(usage_error(&format!(
+            "--min-f1 {label}: the model's labels are {}",
+            names.join(", ")
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// What was below a stated minimum. A label without positives cannot be measured.
+pub fn missed(labels: &[LabelFigures], minimums: &[Minimum]) -> Vec<String> {
     let mut missed = Vec::new();
     for minimum in minimums {
         let is_meant = |name: &str| minimum.label.as_deref().is_none_or(|label| label == name);
-        for figures in report.labels.iter().filter(|figures| is_meant(&figures.label)) {
+        for figures in labels.iter().filter(|figures| is_meant(&figures.label)) {
             let (label, f1) = (&figures.label, figures.f1);
             if figures.positives == 0 {
-                missed.push(format!("{label} has no positives in the file"));
+                missed.push(format!("{label} has no positives to measure it by"));
             } else if f1 < minimum.f1 {
                 missed.push(format!("{label} has F1 {f1:.4}, less than {}", minimum.f1));
             }
@@ -112,8 +118,6 @@ pub fn check_minimums(missed: Vec<String>) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use newsprint::topics::eval::LabelFigures;
-
     use super::*;
 
     #[test]
@@ -143,20 +147,12 @@ mod tests {
             calibration_error: 0.0,
             false_positive_rate: 0.0,
         };
-        let report = EvalReport {
-            articles: 10,
-            macro_f1: 0.85,
-            labels: vec![
-                figures("politics", 5, 0.9),
-                figures("trade", 5, 0.8),
-                figures("sea", 0, 0.0),
-            ],
-            sources: Vec::new(),
-        };
+        let labels =
+            [figures("politics", 5, 0.9), figures("trade", 5, 0.8), figures("sea", 0, 0.0)];
         let check = |texts: &[&str], expected: usize| {
             let minimums: Vec<Minimum> =
                 texts.iter().map(|text| parse_minimum(text).unwrap()).collect();
-            let missed = missed(&report, &minimums);
+            let missed = missed(&labels, &minimums);
             assert_eq!(missed.len(), expected, "{missed:?}");
         };
         check(&[], 0);

@@ -29,6 +29,12 @@ pub struct SourceFigures {
     pub labels: Vec<LabelFigures>,
 }
 
+impl SourceFigures {
+    pub fn title(&self) -> String {
+        format!("{} ({} articles)", self.source, self.articles)
+    }
+}
+
 /// The figures of one label. A ratio of nothing to nothing is 0.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LabelFigures {
@@ -160,11 +166,7 @@ impl fmt::Display for EvalReport {
         write_table(f, "all sources", &self.labels)?;
         for source in &self.sources {
             writeln!(f)?;
-            write_table(
-                f,
-                &format!("{} ({} articles)", source.source, source.articles),
-                &source.labels,
-            )?;
+            write_table(f, &source.title(), &source.labels)?;
         }
         Ok(())
     }

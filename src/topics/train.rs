@@ -3,7 +3,8 @@
 //! Logistic regression by stochastic gradient descent, first over all words and pairs, then over
 //! the strongest of them. Cells that are not settled are left out. Calibration and thresholds come
 //! from cross-fitting: every article they are fitted on was scored by a model that had not seen
-//! it. `docs/topics.md` has the measurements behind the constants.
+//! it, nor, if that is possible, any other article of its source. `docs/topics.md` has the
+//! measurements behind the constants.
 //!
 //! The same articles, configuration and seed give the same model bit by bit on every machine: one
 //! thread, an own random generator, no iteration over hash maps, IEEE 754 basic operations and
@@ -16,10 +17,10 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::calibrate::{Calibration, Scored, expected_f1_threshold};
-use super::corpus::{Corpus, Example, Group, LONG, SHORT, Vocabulary};
+use super::corpus::{Corpus, Example, Group, LONG, SHORT, Sample, Vocabulary};
 use super::data::{DataError, read_articles};
 use super::descent::{Target, Weights, descend};
-use super::eval::{Answer, LabelFigures, write_table};
+use super::eval::{Answer, LabelFigures, SourceFigures, write_table};
 use super::table::HashSet;
 use super::{LABELS_MAX, Label, TopicModel, features, format};
 
@@ -46,7 +47,7 @@ pub struct TrainConfig {
     pub epochs: u32,
     /// How many words and pairs the model keeps at most.
     pub features_max: usize,
-    /// How much more a trusted article weighs.
+    /// How much more a trusted article weighs, before groups are balanced.
     pub trusted_weight: f32,
     pub l2: f32,
     /// Parts the articles are split into for cross-fitting.
@@ -60,7 +61,7 @@ impl Default for TrainConfig {
             seed: 1,
             epochs: 8,
             features_max: 40_000,
-            trusted_weight: 6.0,
+            trusted_weight: 30.0,
             l2: 2e-6,
             folds: 10,
         }
@@ -115,6 +116,10 @@ pub struct TrainReport {
     pub features: usize,
     /// Figures on the articles that thresholds were fitted on.
     pub cross_fitted: Vec<LabelFigures>,
+    /// The same for those of them that were scored by a model which had seen nothing of their
+    /// source, and for each such source.
+    pub unseen: Vec<LabelFigures>,
+    pub unseen_sources: Vec<SourceFigures>,
 }
 
 pub fn train(
@@ -130,21 +135,25 @@ pub fn train(
     let examples = corpus.labelled().map(|sample| vocabulary.views(sample)).collect::<Vec<_>>();
     let trainer = Trainer { config, labels: &labels, corpus, vocabulary, examples };
 
-    let held_out = trainer.cross_fit(progress);
+    let folds = trainer.folds();
+    let held_out = trainer.cross_fit(&folds, progress);
     let (weights, strongest) = trainer.fit(|_| true);
     let mut model_labels = Vec::new();
-    let mut cross_fitted = Vec::new();
+    let mut answers = Vec::new();
     for (index, name) in labels.iter().enumerate() {
-        let (scored, briefs) = trainer.scored(&held_out, index);
+        let (cells, scored, briefs) = trainer.scored(&held_out, index);
         let calibration = Calibration::fit(&scored, &briefs);
         let threshold = expected_f1_threshold(&scored, calibration) as f32;
-        let answers: Vec<Answer> = (scored.iter())
-            .map(|scored| Answer {
-                probability: calibration.probability(scored),
-                truth: scored.truth,
-            })
-            .collect();
-        cross_fitted.push(LabelFigures::new(name, &answers, threshold.into()));
+        answers.push(
+            cells
+                .iter()
+                .zip(&scored)
+                .map(|(cell, scored)| {
+                    let probability = calibration.probability(scored);
+                    (cell.index, Answer { probability, truth: scored.truth })
+                })
+                .collect(),
+        );
         let bias = f64::from(weights.bias[index]);
         let unit = f64::from(weights.unit(&trainer.vocabulary, index));
         model_labels.push(Label {
@@ -155,6 +164,8 @@ pub fn train(
             scale: (calibration.slope * unit) as f32,
         });
     }
+    let cross_fitted = figures(&model_labels, &answers, |_| true);
+    let (unseen, unseen_sources) = trainer.unseen(&folds, &model_labels, &answers);
     let table = weights.quantised(&trainer.vocabulary, &strongest);
     let table = table.ok_or(TrainError::EqualHashes)?;
     let stop_words = HashSet::new(&features::stop_words()).ok_or(TrainError::EqualHashes)?;
@@ -164,9 +175,25 @@ pub fn train(
         vocabulary: trainer.vocabulary.hashes.len(),
         features: strongest.len(),
         cross_fitted,
+        unseen,
+        unseen_sources,
         sources: trainer.corpus.sources,
     };
     Ok((TopicModel { labels: model_labels, stop_words, table }, report))
+}
+
+/// The figures of those answers whose articles are meant.
+fn figures(
+    labels: &[Label],
+    answers: &[Vec<(usize, Answer)>],
+    is_meant: impl Fn(usize) -> bool,
+) -> Vec<LabelFigures> {
+    let figures = |(label, answers): (&Label, &Vec<(usize, Answer)>)| {
+        let meant = answers.iter().filter(|(index, _)| is_meant(*index));
+        let meant: Vec<Answer> = meant.map(|&(_, answer)| answer).collect();
+        LabelFigures::new(&label.name, &meant, label.threshold.into())
+    };
+    labels.iter().zip(answers).map(figures).collect()
 }
 
 fn check_config(config: &TrainConfig) -> Result<(), TrainError> {
@@ -238,15 +265,26 @@ struct Trainer<'a> {
     examples: Vec<[Example; 2]>,
 }
 
-/// A group's weight grows with its size to the power of 1 - 0.8: a hundred times as many articles
-/// weigh 2.5 times as much.
-const GROUP_SIZE_POWER: f64 = 0.8;
+/// A group's weight grows with its size to the power of 1 - 0.5: a hundred times as many articles
+/// weigh ten times as much.
+const GROUP_SIZE_POWER: f64 = 0.5;
+
+/// The same for trusted groups in training. Small ones among them were put together to teach one
+/// thing, and must not drown.
+const TRUSTED_SIZE_POWER: f64 = 0.8;
 
 /// No cell weighs more than this many average ones.
 const CELL_WEIGHT_MAX: f64 = 50.0;
 
 /// An article of no more content words is a brief.
 const BRIEF_CONTENT_WORDS_MAX: usize = 60;
+
+/// How an article is held out in cross-fitting.
+struct Fold {
+    part: usize,
+    /// Everything of its source is held out with it.
+    is_whole_source: bool,
+}
 
 /// An article and what is known to be true of it and one label.
 struct KnownCell {
@@ -263,15 +301,35 @@ fn known(
 }
 
 impl Trainer<'_> {
+    /// Which part every labelled article is held out with. What a model says of the articles of a
+    /// source it knows flatters it, so a trusted source goes into one part as a whole, unless it
+    /// is larger than a part should be.
+    fn folds(&self) -> Vec<Fold> {
+        let count = self.config.folds as usize;
+        let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
+        let trusted = self.corpus.labelled().filter(|sample| sample.group.is_trusted);
+        for sample in trusted {
+            *sizes.entry(&sample.group.source).or_default() += 1;
+        }
+        let size_max = sizes.values().sum::<usize>() / count;
+        let whole = sizes.into_iter().filter(|&(_, size)| size <= size_max);
+        let whole: BTreeMap<&str, usize> = whole.zip(0..).map(|((s, _), i)| (s, i)).collect();
+        let fold = |(index, sample): (usize, &Sample)| match whole.get(&*sample.group.source) {
+            Some(source) => Fold { part: source % count, is_whole_source: true },
+            None => Fold { part: index % count, is_whole_source: false },
+        };
+        self.corpus.labelled().enumerate().map(fold).collect()
+    }
+
     /// The logits of the short and the long view of every labelled article, by a model that has
     /// not seen it.
-    fn cross_fit(&self, progress: &mut dyn FnMut(Progress)) -> Vec<[Vec<f32>; 2]> {
+    fn cross_fit(&self, folds: &[Fold], progress: &mut dyn FnMut(Progress)) -> Vec<[Vec<f32>; 2]> {
         let mut held_out = vec![[Vec::new(), Vec::new()]; self.examples.len()];
         let total = self.config.folds as usize;
-        for fold in 0..total {
-            progress(Progress { step: "cross-fitting", done: fold, total });
-            let (weights, _) = self.fit(|index| index % total != fold);
-            for index in (fold..self.examples.len()).step_by(total) {
+        for part in 0..total {
+            progress(Progress { step: "cross-fitting", done: part, total });
+            let (weights, _) = self.fit(|index| folds[index].part != part);
+            for index in (0..folds.len()).filter(|&index| folds[index].part == part) {
                 held_out[index] = self.examples[index].each_ref().map(|view| weights.logits(view));
             }
         }
@@ -279,11 +337,40 @@ impl Trainer<'_> {
         held_out
     }
 
+    /// The figures of the sources that were held out whole, together and one by one.
+    fn unseen(
+        &self,
+        folds: &[Fold],
+        labels: &[Label],
+        answers: &[Vec<(usize, Answer)>],
+    ) -> (Vec<LabelFigures>, Vec<SourceFigures>) {
+        let group = |index: usize| &self.corpus.samples[index].group;
+        let is_unseen = |index: usize| group(index).is_trusted && folds[index].is_whole_source;
+        let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
+        for index in (0..folds.len()).filter(|&index| is_unseen(index)) {
+            *sizes.entry(&group(index).source).or_default() += 1;
+        }
+        let of_source = |(source, articles): (&str, usize)| SourceFigures {
+            source: source.to_owned(),
+            articles,
+            labels: figures(labels, answers, |index| {
+                is_unseen(index) && group(index).source == source
+            }),
+        };
+        let all = figures(labels, answers, is_unseen);
+        (all, sizes.into_iter().map(of_source).collect())
+    }
+
     /// What to fit calibration and threshold of one label on: the settled articles that the model
-    /// is for, which are the trusted ones or, if none is, all; and briefs, which are the same
-    /// articles cut to their short view and, weighing as much, the short ones of the others. Very
-    /// probable negatives are among the latter, or the label would seem too frequent there.
-    fn scored(&self, held_out: &[[Vec<f32>; 2]], label: usize) -> (Vec<Scored>, Vec<Scored>) {
+    /// is for, which are the trusted ones or, if none is, all, and their scores; and the scores of
+    /// briefs, which are the same articles cut to their short view and, weighing as much, the
+    /// short ones of the others. Very probable negatives are among the latter, or the label would
+    /// seem too frequent there.
+    fn scored(
+        &self,
+        held_out: &[[Vec<f32>; 2]],
+        label: usize,
+    ) -> (Vec<KnownCell>, Vec<Scored>, Vec<Scored>) {
         let samples = &self.corpus.samples;
         let has_trusted = self.corpus.labelled().any(|sample| sample.group.is_trusted);
         let is_judged = |index: &usize| samples[*index].group.is_trusted || !has_trusted;
@@ -300,7 +387,7 @@ impl Trainer<'_> {
             };
             cells.iter().zip(weights).map(scored).collect()
         };
-        let weights = damped(judged.iter().map(group));
+        let weights = damped(judged.iter().map(group), GROUP_SIZE_POWER);
         let full = scored(LONG, &judged, weights.clone());
         let mut briefs = scored(SHORT, &judged, weights);
         let is_brief =
@@ -313,7 +400,7 @@ impl Trainer<'_> {
             }
             briefs.extend(scored(LONG, &short, weights));
         }
-        (full, briefs)
+        (judged, full, briefs)
     }
 
     /// Trains on the articles `is_used` names: on all features, then on the strongest. Returns
@@ -358,11 +445,13 @@ impl Trainer<'_> {
     /// positives and within negatives, then positives and negatives against each other.
     fn balanced(&self, cells: &[KnownCell]) -> Vec<f64> {
         let group = |cell: &KnownCell| &self.corpus.samples[cell.index].group;
-        let mut weights = damped(cells.iter().map(|cell| (group(cell), cell.truth)));
+        let keys = cells.iter().map(|cell| (group(cell), cell.truth));
+        let mut weights = damped(keys.clone(), GROUP_SIZE_POWER);
+        let trusted_weights = damped(keys, TRUSTED_SIZE_POWER);
         let mut sums = [0.0; 2];
-        for (weight, cell) in weights.iter_mut().zip(cells) {
+        for ((weight, trusted_weight), cell) in weights.iter_mut().zip(trusted_weights).zip(cells) {
             if group(cell).is_trusted {
-                *weight *= f64::from(self.config.trusted_weight);
+                *weight = trusted_weight * f64::from(self.config.trusted_weight);
             }
             sums[usize::from(cell.truth)] += *weight;
         }
@@ -373,13 +462,13 @@ impl Trainer<'_> {
     }
 }
 
-/// For every item n^-0.8, where n is how many items have its key.
-fn damped<K: Ord>(keys: impl Iterator<Item = K> + Clone) -> Vec<f64> {
+/// For every item n^-power, where n is how many items have its key.
+fn damped<K: Ord>(keys: impl Iterator<Item = K> + Clone, power: f64) -> Vec<f64> {
     let mut sizes: BTreeMap<K, f64> = BTreeMap::new();
     for key in keys.clone() {
         *sizes.entry(key).or_default() += 1.0;
     }
-    keys.map(|key| libm::pow(sizes[&key], -GROUP_SIZE_POWER)).collect()
+    keys.map(|key| libm::pow(sizes[&key], -power)).collect()
 }
 
 /// The share of positives, as told by the groups that have both. That a group has nothing but
@@ -412,7 +501,16 @@ impl fmt::Display for TrainReport {
             writeln!(f, "  {source:<38} {articles:>6}")?;
         }
         writeln!(f)?;
-        write_table(f, "cross-fitted", &self.cross_fitted)
+        write_table(f, "cross-fitted", &self.cross_fitted)?;
+        if !self.unseen_sources.is_empty() {
+            writeln!(f)?;
+            write_table(f, "sources held out as a whole", &self.unseen)?;
+        }
+        for source in &self.unseen_sources {
+            writeln!(f)?;
+            write_table(f, &source.title(), &source.labels)?;
+        }
+        Ok(())
     }
 }
 
@@ -485,6 +583,33 @@ mod tests {
         let files = TrainingFiles { data: vec![path], ..TrainingFiles::default() };
         let (other, _) = train(&files, &config, &mut |_| {}).unwrap();
         assert_ne!(first.encode(), other.encode());
+    }
+
+    #[test]
+    fn a_trusted_source_is_judged_by_a_model_that_has_seen_nothing_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let known = write_articles(dir.path(), 480);
+        // What tells its topics apart is written nowhere else.
+        let strange = dir.path().join("strange.jsonl");
+        let mut file = std::fs::File::create(&strange).unwrap();
+        for index in 0..40 {
+            let (word, labels) = [("blork", r#"["cooking"]"#), ("frump", "[]")][index % 2];
+            let words = [word; 12].join(" ");
+            writeln!(file, r#"{{"source": "north", "text": "{words}", "labels": {labels}}}"#)
+                .unwrap();
+        }
+        let files = TrainingFiles {
+            data: vec![known.clone()],
+            trusted: vec![known, strange],
+            ..TrainingFiles::default()
+        };
+        let (_, report) = train(&files, &TrainConfig::default(), &mut |_| {}).unwrap();
+        let sources: Vec<(&str, usize)> = (report.unseen_sources.iter())
+            .map(|source| (source.source.as_str(), source.articles))
+            .collect();
+        assert_eq!(sources, [("north", 40)], "the others are too large");
+        assert!(report.cross_fitted[0].average_precision > 0.8, "{report}");
+        assert!(report.unseen[0].average_precision < 0.6, "{report}");
     }
 
     #[test]
