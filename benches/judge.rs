@@ -54,13 +54,23 @@ fn compare_unrelated<const BYTES: usize>(bencher: Bencher) {
     let sketches: Vec<_> = documents(BYTES).iter().map(Sketch::new).collect();
     let pairs: Vec<_> = sketches.windows(2).collect();
     let judge = judge();
-    let counts = Counts::default();
-    each(bencher, &pairs, |pair| judge.compare(&Probe::new(&pair[0], &counts), &pair[1]));
+    let nothing = Counts::default();
+    each(bencher, &pairs, |pair| judge.compare(&Probe::new(&pair[0], &nothing), &pair[1]));
 }
 
 /// With the same text, its end cut off and another headline over it.
 #[divan::bench(consts = SIZES)]
 fn compare_copy<const BYTES: usize>(bencher: Bencher) {
+    bench_copies::<BYTES>(bencher, &Counts::default());
+}
+
+/// The same in a collection that has counted some hundred thousand stories.
+#[divan::bench(consts = SIZES)]
+fn compare_copy_counted<const BYTES: usize>(bencher: Bencher) {
+    bench_copies::<BYTES>(bencher, &well_read());
+}
+
+fn bench_copies<const BYTES: usize>(bencher: Bencher, counts: &Counts) {
     let sketches: Vec<_> = articles(BYTES)
         .iter()
         .map(|article| {
@@ -71,6 +81,25 @@ fn compare_copy<const BYTES: usize>(bencher: Bencher) {
         })
         .collect();
     let judge = judge();
+    each(bencher, &sketches, |(whole, start)| judge.compare(&Probe::new(whole, counts), start));
+}
+
+/// Counts at their largest.
+fn well_read() -> Counts {
     let counts = Counts::default();
-    each(bencher, &sketches, |(whole, start)| judge.compare(&Probe::new(whole, &counts), start));
+    let mut story = 0;
+    while counts.memory_bytes() < 16 << 20 {
+        let words: Vec<String> = (0..8000).map(|word| format!("w{story}x{word}")).collect();
+        counts.add(&Sketch::new(&Document::new("", &words.join(" "))), None);
+        story += 1;
+    }
+    counts
+}
+
+/// What filing an article costs, its shingles being counted.
+#[divan::bench(consts = SIZES)]
+fn count<const BYTES: usize>(bencher: Bencher) {
+    let sketches: Vec<_> = documents(BYTES).iter().map(Sketch::new).collect();
+    let counts = well_read();
+    each(bencher, &sketches, |sketch| counts.add(sketch, None));
 }

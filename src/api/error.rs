@@ -196,7 +196,7 @@ fn retry_after(reason: ErrorReason) -> Option<Duration> {
         // It opens again by itself, as soon as its folder can be written to.
         R::StoreClosed => Some(Duration::from_secs(5)),
         // Somebody has to make room first.
-        R::DiskFull => Some(Duration::from_secs(60)),
+        R::DiskFull | R::TooManyCollections => Some(Duration::from_secs(60)),
         R::Unspecified
         | R::InvalidFields
         | R::MalformedMessage
@@ -206,7 +206,6 @@ fn retry_after(reason: ErrorReason) -> Option<Duration> {
         | R::CollectionNotFound
         | R::BackupExists
         | R::NoBackups
-        | R::TooManyCollections
         | R::NoFingerprint
         | R::NoModelFile
         | R::ModelRefused

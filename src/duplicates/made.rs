@@ -40,7 +40,7 @@ pub(super) const RECIPES: [Recipe; 11] = [
         settings: &[Empty],
         label: Label::No,
         near_weight: 4.0,
-        partial_weight: 9.0,
+        partial_weight: 8.0,
     },
     Recipe {
         make: long_frame,
@@ -53,8 +53,8 @@ pub(super) const RECIPES: [Recipe; 11] = [
         make: framed_copies,
         settings: &[Empty, Empty, NewSite, KnownSite],
         label: Label::Yes,
-        near_weight: 5.0,
-        partial_weight: 5.0,
+        near_weight: 7.0,
+        partial_weight: 6.0,
     },
     Recipe {
         make: long_quotation,
@@ -74,8 +74,8 @@ pub(super) const RECIPES: [Recipe; 11] = [
         make: filled_template,
         settings: &[Empty, NewSite, KnownSite],
         label: Label::No,
-        near_weight: 3.0,
-        partial_weight: 3.0,
+        near_weight: 5.0,
+        partial_weight: 4.0,
     },
     Recipe {
         make: brief_copies,
@@ -93,10 +93,10 @@ pub(super) const RECIPES: [Recipe; 11] = [
     },
     Recipe {
         make: local_leads,
-        settings: &[Empty, NewSite, KnownSite],
+        settings: &[Empty, Empty, NewSite, KnownSite],
         label: Label::Yes,
-        near_weight: 3.0,
-        partial_weight: 2.0,
+        near_weight: 5.0,
+        partial_weight: 6.0,
     },
     Recipe {
         make: teaser,
@@ -210,7 +210,7 @@ fn head(article: &Sketch, word_count: usize) -> &[WordCode] {
 /// A frame that shows by itself. With more of it, a pair without a collection looks like a copy
 /// under two leads.
 fn short_frame(maker: &mut Maker) -> Option<Made> {
-    same_frame(maker, 260)
+    same_frame(maker, 240)
 }
 
 fn long_frame(maker: &mut Maker) -> Option<Made> {
@@ -345,11 +345,12 @@ const LEAD_WORDS_MAX: usize = 70;
 
 /// One agency's text under leads that the papers wrote for their town, and over their credits.
 fn local_leads(maker: &mut Maker) -> Option<Made> {
-    let body_len = maker.random.log_between(70, 800);
+    let body_len = maker.random.log_between(100, 800);
     let body = maker.running_text(body_len);
     let mut frame = Vec::new();
     let mut led = || {
-        let lead_len = maker.random.below(2) * body_len * maker.random.between(4, 32) / 100;
+        let is_led = maker.random.below(3) > 0;
+        let lead_len = usize::from(is_led) * body_len * maker.random.between(4, 32) / 100;
         let credit_len = maker.random.below(2) * body_len * maker.random.between(2, 15) / 100;
         let (lead_len, credit_len) = (lead_len.min(LEAD_WORDS_MAX), credit_len.min(LEAD_WORDS_MAX));
         let (lead, credit) = (maker.running_text(lead_len), maker.running_text(credit_len));

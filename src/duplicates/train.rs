@@ -46,7 +46,7 @@ const TRAINING_SETS: [(&str, &str, f64); 10] = [
 ];
 
 /// The probabilities from which on a pair is near and partial.
-const NEAR_THRESHOLD: f32 = 0.55;
+const NEAR_THRESHOLD: f32 = 0.6;
 const PARTIAL_THRESHOLD: f32 = 0.62;
 
 /// Kinds of pairs that were edited beyond what anybody calls the same article. They are scored,
