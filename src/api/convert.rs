@@ -214,6 +214,7 @@ impl TryFrom<pb::ListArticlesRequest> for ListQuery {
     fn try_from(request: pb::ListArticlesRequest) -> Result<Self, Violations> {
         let mut violations = Violations::default();
         let collection = violations.note("collection", CollectionName::new(request.collection));
+        let token = violations.note("page_token", PageToken::from_text(&request.page_token));
         let page_size = violations.note("page_size", page_size(request.page_size));
         let story = (!request.story_id.is_empty())
             .then(|| violations.note("story_id", story_id(&request.story_id)))
@@ -230,7 +231,7 @@ impl TryFrom<pb::ListArticlesRequest> for ListQuery {
         Ok(ListQuery {
             collection: collection.unwrap_or_default(),
             filter,
-            token: PageToken(request.page_token),
+            token: token.unwrap_or_default(),
             page_size: page_size.unwrap_or(PAGE_SIZE_DEFAULT),
             view: view.unwrap_or(View::Full),
         })
@@ -255,12 +256,12 @@ impl TryFrom<pb::GetStoryRequest> for StoryQuery {
         let story = violations.note("story_id", story_id(&request.story_id));
         let page_size = violations.note("page_size", page_size(request.page_size));
         let view = violations.note("view", View::try_from(request.view));
-        let (Some(collection), Some(story), Some(page_size), Some(view)) =
-            (collection, story, page_size, view)
+        let token = violations.note("page_token", PageToken::from_text(&request.page_token));
+        let (Some(collection), Some(story), Some(page_size), Some(view), Some(token)) =
+            (collection, story, page_size, view, token)
         else {
             return Err(violations);
         };
-        let token = PageToken(request.page_token);
         Ok(StoryQuery { collection, story, token, page_size, view })
     }
 }
@@ -311,7 +312,7 @@ pub fn story_id(id: &str) -> Result<StoryId, &'static str> {
 }
 
 pub fn page_token(next: Option<PageToken>) -> String {
-    next.unwrap_or_default().0
+    next.unwrap_or_default().to_text()
 }
 
 fn timestamp_from(time: prost_types::Timestamp) -> Result<Timestamp, &'static str> {

@@ -17,6 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use crate::analysis::{Analysis, Classification, DuplicateReport, Fingerprint, Match, StoryId};
 use crate::article::{Article, ArticleId, CollectionName, Timestamp};
@@ -184,7 +186,19 @@ pub struct PageSize {
 /// Where a page begins: what the page before gave as its `next`, or the default for the first. Only
 /// the store that made it understands it, and only for the query it was made for.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct PageToken(pub String);
+pub struct PageToken(pub(crate) Vec<u8>);
+
+impl PageToken {
+    /// Reads a token as clients have it; the empty text stands for the first page.
+    pub fn from_text(text: &str) -> Result<Self, &'static str> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text);
+        bytes.map(PageToken).map_err(|_| "must be the next_page_token of an earlier answer")
+    }
+
+    pub fn to_text(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(&self.0)
+    }
+}
 
 /// Some articles, and where the next page begins if there is one.
 #[derive(Debug, Default, PartialEq)]

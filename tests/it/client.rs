@@ -175,6 +175,6 @@ async fn an_overloaded_server_is_asked_again() {
     let server = TestServer::start_with(limits).await;
     let client = client(server.address);
     let options = SubmitOptions::default();
-    let submits = numbered(12).map(|article| client.submit(article, &options));
+    let submits = numbered(4).map(|article| client.submit(article, &options));
     future::try_join_all(submits).await.unwrap();
 }

@@ -180,10 +180,11 @@ pub(super) fn mirror(folder: &Path) -> Result<TempDir, StoreError> {
     let make = |mirror: io::Result<TempDir>| {
         let mirror = mirror?;
         copy_folder(folder, mirror.path(), &|from, to| {
-            let is_written_once = from
-                .parent()
-                .and_then(Path::file_name)
-                .is_some_and(|kind| kind == "tables" || kind == "blobs");
+            // Tables and blobs of a keyspace: `keyspaces/0/tables/12`.
+            let mut above = from.ancestors().skip(1).map(Path::file_name);
+            let kind = above.next().flatten();
+            let is_written_once = kind.is_some_and(|kind| kind == "tables" || kind == "blobs")
+                && above.nth(1).flatten().is_some_and(|folder| folder == "keyspaces");
             if is_written_once && fs::hard_link(from, to).is_ok() {
                 return Ok(());
             }
