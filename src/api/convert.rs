@@ -214,8 +214,8 @@ impl TryFrom<pb::ListArticlesRequest> for ListQuery {
     fn try_from(request: pb::ListArticlesRequest) -> Result<Self, Violations> {
         let mut violations = Violations::default();
         let collection = violations.note("collection", CollectionName::new(request.collection));
-        let token = violations.note("page_token", PageToken::from_text(&request.page_token));
         let page_size = violations.note("page_size", page_size(request.page_size));
+        let token = violations.note("page_token", PageToken::from_text(&request.page_token));
         let story = (!request.story_id.is_empty())
             .then(|| violations.note("story_id", story_id(&request.story_id)))
             .flatten();

@@ -421,8 +421,6 @@ fn situations_of_the_trade_are_judged_as_expected() {
             wrong.push((case.name, verdict));
         }
     }
-    // The text pipeline tells these words apart, so that no judge can know better.
-    wrong.retain(|(name, _)| !["ar-diacritics", "ar-tatweel-headline"].contains(&name.as_str()));
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 

@@ -607,15 +607,16 @@ fn find_similar(
             }
             let fingerprint = article.fingerprint;
             let fingerprint = fingerprint.ok_or_else(|| StoreError::NoFingerprint(id.clone()))?;
-            (fingerprint, Some(seq), article.source.clone())
+            (fingerprint, Some(id), article.source.clone())
         }
     };
     let Some(collection) = collection else { return Ok(Similar::default()) };
     let (view, mut search) = View::with(core, &collection, |published, _| {
-        NearestSearch::begin(&published.index, fingerprint, radius, max)
+        // One more, for the article itself, which does not count. It is told by its id: it may
+        // have been revised since its fingerprint was read.
+        NearestSearch::begin(&published.index, fingerprint, radius, max + 1)
     });
-    let is_wanted =
-        |seq: Seq, entry: Entry| Some(seq) != itself && view.horizon.keeps(entry.submit_time);
+    let is_wanted = |_, entry: Entry| view.horizon.keeps(entry.submit_time);
     while !search.step(&collection.published.read().index, is_wanted) {}
     let (nearest, mut truncated) = search.finish();
     let mut matches = Vec::with_capacity(nearest.len());
@@ -627,6 +628,8 @@ fn find_similar(
             None => truncated = true,
         }
     }
+    truncated |= matches.len() > max;
+    matches.truncate(max);
     Ok(Similar { matches, truncated })
 }
 
