@@ -622,6 +622,7 @@ fn find_similar(
     let mut matches = Vec::with_capacity(nearest.len());
     for near in nearest {
         match view::readable(view.remembered(near.seq))? {
+            Some(other) if Some(&other.article_id) == itself => {}
             Some(other) => matches
                 .push(Match { hamming_distance: Some(near.distance), ..other.describe(&source) }),
             // It is there, but cannot be told of.
