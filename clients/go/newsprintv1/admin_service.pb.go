@@ -69,7 +69,7 @@ type GetServerInfoResponse struct {
 	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
 	// What it accepts.
 	Limits *Limits `protobuf:"bytes,2,opt,name=limits,proto3" json:"limits,omitempty"`
-	// The scheme of its fingerprints, such as "np-simhash64-v1".
+	// The scheme of its fingerprints, such as "np-simhash64-v2".
 	FingerprintScheme string `protobuf:"bytes,3,opt,name=fingerprint_scheme,json=fingerprintScheme,proto3" json:"fingerprint_scheme,omitempty"`
 	// The instruction set its text and fingerprint code runs on: "portable", "avx2", …
 	Kernel string `protobuf:"bytes,4,opt,name=kernel,proto3" json:"kernel,omitempty"`
@@ -217,8 +217,10 @@ type Limits struct {
 	InFlightMax int64 `protobuf:"varint,11,opt,name=in_flight_max,json=inFlightMax,proto3" json:"in_flight_max,omitempty"`
 	// Words that a text needs for a fingerprint, and so for a verdict.
 	FingerprintWordsMin int64 `protobuf:"varint,12,opt,name=fingerprint_words_min,json=fingerprintWordsMin,proto3" json:"fingerprint_words_min,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// Collections.
+	CollectionCountMax int64 `protobuf:"varint,13,opt,name=collection_count_max,json=collectionCountMax,proto3" json:"collection_count_max,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Limits) Reset() {
@@ -331,6 +333,13 @@ func (x *Limits) GetInFlightMax() int64 {
 func (x *Limits) GetFingerprintWordsMin() int64 {
 	if x != nil {
 		return x.FingerprintWordsMin
+	}
+	return 0
+}
+
+func (x *Limits) GetCollectionCountMax() int64 {
+	if x != nil {
+		return x.CollectionCountMax
 	}
 	return 0
 }
@@ -1082,7 +1091,7 @@ const file_newsprint_v1_admin_service_proto_rawDesc = "" +
 	"storyCount\x129\n" +
 	"\n" +
 	"start_time\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\"\x8c\x04\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\"\xbe\x04\n" +
 	"\x06Limits\x12*\n" +
 	"\x11message_bytes_max\x18\x01 \x01(\x03R\x0fmessageBytesMax\x12&\n" +
 	"\x0ftitle_bytes_max\x18\x02 \x01(\x03R\rtitleBytesMax\x12$\n" +
@@ -1096,7 +1105,8 @@ const file_newsprint_v1_admin_service_proto_rawDesc = "" +
 	"\rpage_size_max\x18\n" +
 	" \x01(\x03R\vpageSizeMax\x12\"\n" +
 	"\rin_flight_max\x18\v \x01(\x03R\vinFlightMax\x122\n" +
-	"\x15fingerprint_words_min\x18\f \x01(\x03R\x13fingerprintWordsMin\"?\n" +
+	"\x15fingerprint_words_min\x18\f \x01(\x03R\x13fingerprintWordsMin\x120\n" +
+	"\x14collection_count_max\x18\r \x01(\x03R\x12collectionCountMax\"?\n" +
 	"\tTopicInfo\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x12\x1c\n" +
 	"\tthreshold\x18\x02 \x01(\x01R\tthreshold\"\x14\n" +

@@ -1033,7 +1033,7 @@ type Fingerprint struct {
 	// its default throws an error. Languages without unsigned numbers (Java) show the upper half as
 	// negative: the bits are the same.
 	Simhash *uint64 `protobuf:"fixed64,1,opt,name=simhash,proto3,oneof" json:"simhash,omitempty"`
-	// The name of the scheme, "np-simhash64-v1", specified in docs/fingerprint.md. Codes of different
+	// The name of the scheme, "np-simhash64-v2", specified in docs/fingerprint.md. Codes of different
 	// schemes cannot be compared.
 	Scheme        string `protobuf:"bytes,2,opt,name=scheme,proto3" json:"scheme,omitempty"`
 	unknownFields protoimpl.UnknownFields

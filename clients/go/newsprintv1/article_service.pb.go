@@ -837,7 +837,7 @@ type ListArticlesRequest struct {
 	// come although there are more; only an empty `next_page_token` ends the list.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// Optional. The `next_page_token` of the page before, with all other fields but `page_size` as
-	// they were then.
+	// they were then: for another query it is INVALID_ARGUMENT.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// Optional. Only articles with this topic assigned.
 	Topic string `protobuf:"bytes,4,opt,name=topic,proto3" json:"topic,omitempty"`

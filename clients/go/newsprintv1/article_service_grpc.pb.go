@@ -87,7 +87,9 @@ type ArticleServiceClient interface {
 	GetArticle(ctx context.Context, in *GetArticleRequest, opts ...grpc.CallOption) (*GetArticleResponse, error)
 	// Lists the articles of a collection, latest submission first.
 	//
-	// Articles submitted while a client is paging do not shift what is still to come. A collection
+	// A listing followed to its end has every article that was there when it began and still is,
+	// whatever is written meanwhile. Articles submitted meanwhile are not part of it; one that is
+	// revised meanwhile may come twice, as it was and, at the end, as it is. A collection
 	// without articles gives an empty list.
 	ListArticles(ctx context.Context, in *ListArticlesRequest, opts ...grpc.CallOption) (*ListArticlesResponse, error)
 	// Forgets an article. NOT_FOUND if it is not remembered.
@@ -249,7 +251,9 @@ type ArticleServiceServer interface {
 	GetArticle(context.Context, *GetArticleRequest) (*GetArticleResponse, error)
 	// Lists the articles of a collection, latest submission first.
 	//
-	// Articles submitted while a client is paging do not shift what is still to come. A collection
+	// A listing followed to its end has every article that was there when it began and still is,
+	// whatever is written meanwhile. Articles submitted meanwhile are not part of it; one that is
+	// revised meanwhile may come twice, as it was and, at the end, as it is. A collection
 	// without articles gives an empty list.
 	ListArticles(context.Context, *ListArticlesRequest) (*ListArticlesResponse, error)
 	// Forgets an article. NOT_FOUND if it is not remembered.

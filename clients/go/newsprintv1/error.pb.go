@@ -80,8 +80,8 @@ const (
 	ErrorReason_ERROR_REASON_DISK_FULL ErrorReason = 14
 	// UNAVAILABLE. What the server remembers cannot be reached at the moment. Try again.
 	ErrorReason_ERROR_REASON_STORE_UNREACHABLE ErrorReason = 15
-	// UNAVAILABLE. After a failed write the server reads, but writes nothing until it is started
-	// anew. Try again after minutes; tell whoever runs the server.
+	// UNAVAILABLE. After a failed write the server reads, but writes nothing until its store has been
+	// opened again, which it does by itself as soon as it can. Try again after seconds.
 	ErrorReason_ERROR_REASON_STORE_CLOSED ErrorReason = 16
 	// DEADLINE_EXCEEDED. The client's deadline passed. What was submitted may have been remembered or
 	// not; sending it again under the same id is safe.
@@ -95,6 +95,14 @@ const (
 	ErrorReason_ERROR_REASON_DATA_DAMAGED ErrorReason = 20
 	// INTERNAL. A bug of the server. Report it, with the message.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 21
+	// RESOURCE_EXHAUSTED. There are as many collections as the server keeps,
+	// `Limits.collection_count_max`. Delete one, or have the limit raised, and try again.
+	ErrorReason_ERROR_REASON_TOO_MANY_COLLECTIONS ErrorReason = 22
+	// FAILED_PRECONDITION. The server keeps its data in another system. Back them up there.
+	ErrorReason_ERROR_REASON_NO_BACKUPS ErrorReason = 23
+	// DEADLINE_EXCEEDED. The request took longer to arrive than the server waits. Try again on a
+	// better connection.
+	ErrorReason_ERROR_REASON_REQUEST_TOO_SLOW ErrorReason = 24
 )
 
 // Enum value maps for ErrorReason.
@@ -122,6 +130,9 @@ var (
 		19: "ERROR_REASON_UNSUPPORTED_ENCODING",
 		20: "ERROR_REASON_DATA_DAMAGED",
 		21: "ERROR_REASON_INTERNAL",
+		22: "ERROR_REASON_TOO_MANY_COLLECTIONS",
+		23: "ERROR_REASON_NO_BACKUPS",
+		24: "ERROR_REASON_REQUEST_TOO_SLOW",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":          0,
@@ -146,6 +157,9 @@ var (
 		"ERROR_REASON_UNSUPPORTED_ENCODING": 19,
 		"ERROR_REASON_DATA_DAMAGED":         20,
 		"ERROR_REASON_INTERNAL":             21,
+		"ERROR_REASON_TOO_MANY_COLLECTIONS": 22,
+		"ERROR_REASON_NO_BACKUPS":           23,
+		"ERROR_REASON_REQUEST_TOO_SLOW":     24,
 	}
 )
 
@@ -180,7 +194,7 @@ var File_newsprint_v1_error_proto protoreflect.FileDescriptor
 
 const file_newsprint_v1_error_proto_rawDesc = "" +
 	"\n" +
-	"\x18newsprint/v1/error.proto\x12\fnewsprint.v1*\xe3\x05\n" +
+	"\x18newsprint/v1/error.proto\x12\fnewsprint.v1*\xca\x06\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bERROR_REASON_INVALID_FIELDS\x10\x01\x12\"\n" +
@@ -204,7 +218,10 @@ const file_newsprint_v1_error_proto_rawDesc = "" +
 	"\x1bERROR_REASON_UNKNOWN_METHOD\x10\x12\x12%\n" +
 	"!ERROR_REASON_UNSUPPORTED_ENCODING\x10\x13\x12\x1d\n" +
 	"\x19ERROR_REASON_DATA_DAMAGED\x10\x14\x12\x19\n" +
-	"\x15ERROR_REASON_INTERNAL\x10\x15B\xac\x01\n" +
+	"\x15ERROR_REASON_INTERNAL\x10\x15\x12%\n" +
+	"!ERROR_REASON_TOO_MANY_COLLECTIONS\x10\x16\x12\x1b\n" +
+	"\x17ERROR_REASON_NO_BACKUPS\x10\x17\x12!\n" +
+	"\x1dERROR_REASON_REQUEST_TOO_SLOW\x10\x18B\xac\x01\n" +
 	"\x16io.github.newsprint.v1B\n" +
 	"ErrorProtoP\x01Z5github.com/newsprint/newsprint/clients/go/newsprintv1\xa2\x02\x03NPV\xaa\x02\fNewsprint.V1\xca\x02\fNewsprint\\V1\xe2\x02\x18Newsprint\\V1\\GPBMetadata\xea\x02\rNewsprint::V1b\x06proto3"
 

@@ -153,7 +153,9 @@ class ArticleServiceServicer(object):
     def ListArticles(self, request, context):
         """Lists the articles of a collection, latest submission first.
 
-        Articles submitted while a client is paging do not shift what is still to come. A collection
+        A listing followed to its end has every article that was there when it began and still is,
+        whatever is written meanwhile. Articles submitted meanwhile are not part of it; one that is
+        revised meanwhile may come twice, as it was and, at the end, as it is. A collection
         without articles gives an empty list.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

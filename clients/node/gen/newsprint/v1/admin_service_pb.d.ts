@@ -48,7 +48,7 @@ export declare type GetServerInfoResponse = Message<"newsprint.v1.GetServerInfoR
   limits?: Limits | undefined;
 
   /**
-   * The scheme of its fingerprints, such as "np-simhash64-v1".
+   * The scheme of its fingerprints, such as "np-simhash64-v2".
    *
    * @generated from field: string fingerprint_scheme = 3;
    */
@@ -200,6 +200,13 @@ export declare type Limits = Message<"newsprint.v1.Limits"> & {
    * @generated from field: int64 fingerprint_words_min = 12;
    */
   fingerprintWordsMin: bigint;
+
+  /**
+   * Collections.
+   *
+   * @generated from field: int64 collection_count_max = 13;
+   */
+  collectionCountMax: bigint;
 };
 
 /**

@@ -494,7 +494,7 @@ export declare type Fingerprint = Message<"newsprint.v1.Fingerprint"> & {
   simhash?: string | undefined;
 
   /**
-   * The name of the scheme, "np-simhash64-v1", specified in docs/fingerprint.md. Codes of different
+   * The name of the scheme, "np-simhash64-v2", specified in docs/fingerprint.md. Codes of different
    * schemes cannot be compared.
    *
    * @generated from field: string scheme = 2;

@@ -444,7 +444,7 @@ export declare type ListArticlesRequest = Message<"newsprint.v1.ListArticlesRequ
 
   /**
    * Optional. The `next_page_token` of the page before, with all other fields but `page_size` as
-   * they were then.
+   * they were then: for another query it is INVALID_ARGUMENT.
    *
    * @generated from field: string page_token = 3;
    */
@@ -811,7 +811,9 @@ export declare const ArticleService: GenService<{
   /**
    * Lists the articles of a collection, latest submission first.
    *
-   * Articles submitted while a client is paging do not shift what is still to come. A collection
+   * A listing followed to its end has every article that was there when it began and still is,
+   * whatever is written meanwhile. Articles submitted meanwhile are not part of it; one that is
+   * revised meanwhile may come twice, as it was and, at the end, as it is. A collection
    * without articles gives an empty list.
    *
    * @generated from rpc newsprint.v1.ArticleService.ListArticles

@@ -151,8 +151,8 @@ export enum ErrorReason {
   STORE_UNREACHABLE = 15,
 
   /**
-   * UNAVAILABLE. After a failed write the server reads, but writes nothing until it is started
-   * anew. Try again after minutes; tell whoever runs the server.
+   * UNAVAILABLE. After a failed write the server reads, but writes nothing until its store has been
+   * opened again, which it does by itself as soon as it can. Try again after seconds.
    *
    * @generated from enum value: ERROR_REASON_STORE_CLOSED = 16;
    */
@@ -194,6 +194,29 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_INTERNAL = 21;
    */
   INTERNAL = 21,
+
+  /**
+   * RESOURCE_EXHAUSTED. There are as many collections as the server keeps,
+   * `Limits.collection_count_max`. Delete one, or have the limit raised, and try again.
+   *
+   * @generated from enum value: ERROR_REASON_TOO_MANY_COLLECTIONS = 22;
+   */
+  TOO_MANY_COLLECTIONS = 22,
+
+  /**
+   * FAILED_PRECONDITION. The server keeps its data in another system. Back them up there.
+   *
+   * @generated from enum value: ERROR_REASON_NO_BACKUPS = 23;
+   */
+  NO_BACKUPS = 23,
+
+  /**
+   * DEADLINE_EXCEEDED. The request took longer to arrive than the server waits. Try again on a
+   * better connection.
+   *
+   * @generated from enum value: ERROR_REASON_REQUEST_TOO_SLOW = 24;
+   */
+  REQUEST_TOO_SLOW = 24,
 }
 
 /**
