@@ -145,7 +145,7 @@ fn fill(batch: &mut OwnedWriteBatch, tables: &Tables, changes: &Changes) -> Resu
             None => batch.remove(&tables.stories, key),
         }
     }
-    for (&(number, seq), _) in &changes.removed {
+    for &(number, seq) in changes.removed.keys() {
         if changes.article(number, seq).is_none() {
             for table in [&tables.articles, &tables.candidates, &tables.index] {
                 batch.remove(table, seq_key(number, seq));

@@ -402,9 +402,10 @@ impl Index {
         before: Option<Timestamp>,
     ) -> impl Iterator<Item = Seq> {
         self.segments.iter().rev().flat_map(move |segment| {
-            segment.slots(0, end).rev().filter_map(move |slot| {
-                segment.entry(slot)?.is_within(from, before).then(|| segment.seq(slot))
-            })
+            let is_in_time = move |&slot: &Slot| {
+                segment.entry(slot).is_some_and(|entry| entry.is_within(from, before))
+            };
+            segment.slots(0, end).rev().filter(is_in_time).map(|slot| segment.seq(slot))
         })
     }
 
@@ -644,7 +645,7 @@ mod tests {
             story: StoryNumber(story),
             submit_time: Timestamp { seconds, nanos: 0 },
             content_tag: code as u16,
-            is_revised: code % 3 == 0,
+            is_revised: code.is_multiple_of(3),
         }
     }
 

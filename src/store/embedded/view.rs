@@ -222,7 +222,7 @@ impl Found {
             content_tag: content_tag(prepared.sketch.content()),
             max: CANDIDATES_MAX,
         };
-        let candidates = index.candidates(wanted, &is_remembered);
+        let candidates = index.candidates(wanted, is_remembered);
         let firsts = |&seq: &Seq| {
             let mut members = members(index, index.entry(seq)?.story, &is_remembered);
             Some((seq, [members.next(), members.next()]))
