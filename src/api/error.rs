@@ -73,7 +73,8 @@ impl From<EngineError> for Status {
             E::Store(S::DiskFull { .. }) => (Code::Unavailable, R::DiskFull),
             E::Store(S::Damaged(_)) => (Code::DataLoss, R::DataDamaged),
             E::Store(S::BadPageToken) => {
-                return Violations::one("page_token", error.to_string()).into();
+                let description = "must be the next_page_token of an earlier answer to this query";
+                return Violations::one("page_token", description).into();
             }
             E::Store(S::TooManyCollections(_)) => (Code::ResourceExhausted, R::TooManyCollections),
             E::NoBackups => (Code::FailedPrecondition, R::NoBackups),
