@@ -63,8 +63,8 @@ struct Method {
     is_stream: bool,
     /// Whether it is one of the framework's services rather than of ours.
     is_aside: bool,
-    /// Whether its requests bring articles. They are handed on past the framework, and refused before they are read when too many are
-    /// in work; streams wait.
+    /// Whether its requests bring articles. They are handed on past the framework, and refused
+    /// before they are read when too many are in work; streams wait.
     is_submission: bool,
 }
 
