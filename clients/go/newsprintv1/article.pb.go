@@ -730,8 +730,9 @@ type DuplicateReport struct {
 	CanonicalArticleId string `protobuf:"bytes,3,opt,name=canonical_article_id,json=canonicalArticleId,proto3" json:"canonical_article_id,omitempty"`
 	// The articles that matched, best first; at most `AnalysisOptions.max_matches`.
 	Matches []*Match `protobuf:"bytes,4,rep,name=matches,proto3" json:"matches,omitempty"`
-	// Whether some candidates were not looked at: there were unusually many, or as many had matched
-	// as the answer may list. The verdict rests on those that were looked at, best first;
+	// Whether matches may be missing: there were unusually many candidates, enough was known to decide
+	// before all were looked at, or the answer would not have fitted into a message. The verdict rests
+	// on those that were looked at, best first;
 	// `ArticleService.GetStory` lists all that belong to the story.
 	Truncated     bool `protobuf:"varint,5,opt,name=truncated,proto3" json:"truncated,omitempty"`
 	unknownFields protoimpl.UnknownFields

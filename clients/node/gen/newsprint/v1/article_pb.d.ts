@@ -318,8 +318,9 @@ export declare type DuplicateReport = Message<"newsprint.v1.DuplicateReport"> & 
   matches: Match[];
 
   /**
-   * Whether some candidates were not looked at: there were unusually many, or as many had matched
-   * as the answer may list. The verdict rests on those that were looked at, best first;
+   * Whether matches may be missing: there were unusually many candidates, enough was known to decide
+   * before all were looked at, or the answer would not have fitted into a message. The verdict rests
+   * on those that were looked at, best first;
    * `ArticleService.GetStory` lists all that belong to the story.
    *
    * @generated from field: bool truncated = 5;
