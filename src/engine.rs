@@ -319,11 +319,12 @@ impl Engine {
 /// What an analysis costs, in bytes of plain ASCII text that cost as much: most characters beyond
 /// it take longer, and one presentation form, such as U+FDFA, may stand for a whole sentence.
 fn cost(submission: &Submission) -> usize {
-    const PER_OTHER_BYTE: usize = 16;
+    const PER_OTHER_BYTE: usize = 24;
     const PER_PRESENTATION_FORM: usize = 1500;
     const EXPLAINED: usize = 8;
     let of = |text: &str| {
-        let others = text.bytes().filter(|byte| !byte.is_ascii()).count();
+        // Every byte of a character but its first.
+        let others = text.len() - text.chars().count();
         let forms = if others == 0 { 0 } else { presentation_forms(text) };
         text.len() + others * PER_OTHER_BYTE + forms * PER_PRESENTATION_FORM
     };
@@ -333,7 +334,9 @@ fn cost(submission: &Submission) -> usize {
 
 /// The characters from U+FB00 to U+FDFF: no others begin with these bytes.
 fn presentation_forms(text: &str) -> usize {
-    text.as_bytes().windows(2).filter(|pair| matches!(pair, [0xef, 0xac..=0xb7])).count()
+    let bytes = text.as_bytes();
+    let is_form = |&start: &usize| matches!(bytes.get(start + 1), Some(0xac..=0xb7));
+    memchr::memchr_iter(0xef, bytes).filter(is_form).count()
 }
 
 fn load_model(file: Option<&Path>) -> Result<Analyser, EngineError> {

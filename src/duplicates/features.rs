@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::sync::LazyLock;
 
-use super::counts::{Counts, counted, others_by_word};
+use super::counts::{Counts, others_by_word};
 use super::shingles::{Shingles, shingles};
 use super::sketch::{SHINGLE_WORDS, Sketch, WordCode};
 use crate::simhash::WORDS_MIN;
@@ -37,15 +37,14 @@ impl<'s> Probe<'s> {
     /// What the collection knows of the words of this article and of one that it holds, leaving
     /// out that one itself.
     pub(super) fn knowledge(&self, other: &Sketch, alignment: &Alignment) -> Knowledge {
-        let story_count = |shingle| self.counts.story_count(shingle);
-        let counted_here = self.counted.get_or_init(|| counted(self.sketch.text(), story_count));
+        let counted_here = self.counted.get_or_init(|| self.counts.of(self.sketch.text()));
         let without_other = |&(place, count): &(u32, u8)| {
             let is_shared = alignment.shared_places[place as usize];
             (place, count.saturating_sub(u8::from(is_shared)))
         };
         let counted_here: Vec<_> = counted_here.iter().map(without_other).collect();
-        let less_one = |shingle| Some(story_count(shingle)?.saturating_sub(1));
-        let counted_there = counted(other.text(), less_one);
+        let mut counted_there = self.counts.of(other.text());
+        counted_there.iter_mut().for_each(|(_, count)| *count = count.saturating_sub(1));
         Knowledge {
             stories: self.counts.stories(),
             probe_others: others_by_word(self.sketch.text().len(), &counted_here),

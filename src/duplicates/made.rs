@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::counts::{Counts, STORY_COUNT_MAX, counted, others_by_word};
+use super::counts::{Counts, STORY_COUNT_MAX, counted_as, others_by_word};
 use super::features::{FeatureVector, Knowledge, Probe, align, features, is_figure};
 use super::shingles::shingles;
 use super::sketch::{Sketch, WordCode};
@@ -144,15 +144,12 @@ impl<'a> Maker<'a> {
         let nothing = Counts::default();
         let salt = self.random.next();
         let others = |sketch: &Sketch| {
-            let story_count = |shingle: u64| {
-                let none = nothing.story_count(shingle)?;
-                Some(match setting {
-                    Empty => none,
-                    _ if frame.contains(&shingle) => frame_count,
-                    _ => chance_count(shingle ^ salt),
-                })
+            let count = |shingle: u64| match setting {
+                Empty => 0,
+                _ if frame.contains(&shingle) => frame_count,
+                _ => chance_count(shingle ^ salt),
             };
-            others_by_word(sketch.text().len(), &counted(sketch.text(), story_count))
+            others_by_word(sketch.text().len(), &counted_as(sketch.text(), count))
         };
         let knowledge = Knowledge {
             stories: match setting {

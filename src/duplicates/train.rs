@@ -782,7 +782,6 @@ mod tests {
 
     use serde_json::json;
 
-    use super::super::counts::counted;
     use super::*;
 
     /// Copies of counted texts with their last words cut off, and notices that differ in figures.
@@ -857,13 +856,14 @@ mod tests {
         for (text, sketch) in texts.iter().zip(&sketches) {
             filing.file(sketch, &keys(text));
         }
-        let highest = |text: &str| {
-            let text = sketch(text);
-            let counted = counted(text.text(), |shingle| filing.counts.story_count(shingle));
-            counted.into_iter().map(|(_, count)| count).collect::<Vec<_>>()
+        // A few share their counters with others, and are counted too high.
+        let is_counted = |text: &str, expected: u8| {
+            let counts = filing.counts.of(sketch(text).text());
+            let right = counts.iter().filter(|&&(_, count)| count == expected).count();
+            20 * right >= 19 * counts.len()
         };
-        assert!(highest(&story).iter().all(|&count| count == 1));
-        assert!(highest(&frame).iter().all(|&count| count == 5));
+        assert!(is_counted(&story, 1));
+        assert!(is_counted(&frame, 5));
     }
 
     #[test]
