@@ -10,6 +10,7 @@
 //! next. Those who can wait are served in turns, client by client.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -56,11 +57,19 @@ pub struct Budget(Arc<Shared>);
 
 struct Shared {
     limit: Amount,
-    /// Whether a client has to leave as much as it holds to others. Where everybody can wait there
-    /// is no need: turns are handed out client by client.
-    leaves_room: bool,
+    rule: Rule,
     next_client: AtomicU64,
     state: Mutex<State>,
+}
+
+/// What one client may have of what is free.
+#[derive(Debug, Clone, Copy)]
+enum Rule {
+    /// It has to leave as much as it holds to others.
+    LeavesRoom,
+    /// Everything while no one else holds or wants anything, else so many articles. This is for
+    /// what is waited for: it is handed out client by client.
+    AmongOthers(usize),
 }
 
 #[derive(Default)]
@@ -86,17 +95,22 @@ struct Waiter {
 impl Budget {
     /// A budget of which nobody gets more than he leaves to others.
     pub fn new(limit: Amount) -> Self {
-        Self::with(limit, true)
+        Self::with(limit, Rule::LeavesRoom)
     }
 
-    /// So many turns at something, all of which one client may have while nobody else wants them.
+    /// So many turns at something, all of which one client may have.
     pub fn turns(count: usize) -> Self {
-        Self::with(Amount { articles: count, bytes: 0 }, false)
+        Self::places(count, count)
     }
 
-    fn with(limit: Amount, leaves_room: bool) -> Self {
+    /// So many places, all of which one client may have while nobody else is there, and else some.
+    pub fn places(count: usize, among_others: usize) -> Self {
+        Self::with(Amount { articles: count, bytes: 0 }, Rule::AmongOthers(among_others))
+    }
+
+    fn with(limit: Amount, rule: Rule) -> Self {
         let next_client = AtomicU64::new(1);
-        Budget(Arc::new(Shared { limit, leaves_room, next_client, state: Mutex::default() }))
+        Budget(Arc::new(Shared { limit, rule, next_client, state: Mutex::default() }))
     }
 
     /// Somebody new.
@@ -129,13 +143,26 @@ pub struct Admission {
     short: Budget,
     /// Turns at longer work, done on as many other threads.
     long: Budget,
+    /// Places on the way through the store, which takes everybody's articles in one queue.
+    places: Budget,
 }
+
+/// So many articles of one client are on their way through the store at the same time if others
+/// are there as well: enough to fill a commit, and few enough that who sends one after the other
+/// is not behind a thousand of somebody else's.
+const PLACES_AMONG_OTHERS: usize = 64;
 
 impl Admission {
     pub fn new(limit: Amount) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let turns = || Budget::turns(processors);
-        Admission { budget: Budget::new(limit), short: turns(), long: turns() }
+        let places = Budget::places(limit.articles, PLACES_AMONG_OTHERS);
+        Admission { budget: Budget::new(limit), short: turns(), long: turns(), places }
+    }
+
+    /// Waits for a place on the way through the store.
+    pub async fn place(&self, client: &Client) -> Share {
+        self.places.same(client).take(Amount::ARTICLE).await
     }
 
     /// Waits for a turn at short work.
@@ -290,6 +317,12 @@ impl Share {
     }
 }
 
+impl fmt::Debug for Share {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Share").field("amount", &self.amount).finish_non_exhaustive()
+    }
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
         if self.amount != Amount::default() {
@@ -302,10 +335,12 @@ impl State {
     fn fits(&self, shared: &Shared, client: u64, amount: Amount) -> bool {
         let free = shared.limit.minus(self.held);
         let own = self.clients.get(&client).map(|own| own.held).unwrap_or_default();
-        let fits = |amount: usize, own: usize, free: usize| {
+        let is_alone = self.clients.len() == usize::from(self.clients.contains_key(&client));
+        let fits = |amount: usize, own: usize, free: usize| match shared.rule {
+            _ if amount == 0 => true,
             // Whoever holds nothing may have anything there is: a batch is one call.
-            let reserved = if shared.leaves_room { own } else { 0 };
-            amount == 0 || amount.saturating_add(reserved) <= free
+            Rule::LeavesRoom => amount.saturating_add(own) <= free,
+            Rule::AmongOthers(max) => amount <= free && (is_alone || own + amount <= max),
         };
         fits(amount.articles, own.articles, free.articles)
             && fits(amount.bytes, own.bytes, free.bytes)
@@ -439,6 +474,26 @@ mod tests {
         drop(two.await);
         assert_eq!(turns.held(), Amount::default());
         assert!(turns.0.state.lock().clients.is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_is_not_alone_has_few_places() {
+        let places = Budget::places(100, 4);
+        let (many, few) = (places.client(), places.client());
+        let mut held: Vec<Share> =
+            (0..50).map(|_| many.try_take(Amount::ARTICLE).unwrap()).collect();
+        let other = few.try_take(Amount::ARTICLE).unwrap();
+        let mut more = Box::pin(many.take(Amount::ARTICLE));
+        assert!(more.as_mut().now_or_never().is_none());
+        held.truncate(4);
+        assert!(more.as_mut().now_or_never().is_none(), "it has its four");
+        drop(other);
+        drop(more.await);
+        let other = few.try_take(Amount::ARTICLE).unwrap();
+        held.truncate(3);
+        held.push(many.take(Amount::ARTICLE).await);
+        drop((held, other));
+        assert_eq!(places.held(), Amount::default());
     }
 
     #[tokio::test]

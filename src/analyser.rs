@@ -95,6 +95,7 @@ impl Analyser {
             word_count: document.word_count(),
             explained: explain.then_some(document),
             matches_max,
+            place: None,
         };
         histogram!("newsprint_prepare_seconds").record(started.elapsed().as_secs_f64());
         for score in prepared.classification.topics.iter().filter(|score| score.assigned) {

@@ -155,8 +155,9 @@ impl Engine {
         submission: Submission,
         share: Share,
     ) -> Result<Submitting, EngineError> {
+        let place = self.admission.place(share.client()).await;
         let analyser = self.analyser();
-        let (prepared, share) = if cost(&submission) <= INLINE_COST_MAX {
+        let (mut prepared, share) = if cost(&submission) <= INLINE_COST_MAX {
             let _turn = self.admission.turn(share.client()).await;
             (analyser.prepare(submission), share)
         } else {
@@ -165,6 +166,7 @@ impl Engine {
             let prepare = move || (analyser.prepare(submission), share);
             self.admission.blocking(&client, prepare).await.map_err(|_| EngineError::Panicked)?
         };
+        prepared.place = Some(place);
         let pending = self.store.submit(prepared).await?;
         Ok(Submitting { pending, share })
     }

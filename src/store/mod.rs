@@ -20,6 +20,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
+use crate::admission::Share;
 use crate::analysis::{Analysis, Classification, DuplicateReport, Fingerprint, Match, StoryId};
 use crate::article::{Article, ArticleId, CollectionName, Timestamp};
 use crate::duplicates::{Judge, PostingKey, Sketch};
@@ -130,6 +131,8 @@ pub struct Prepared {
     /// The article's words, if matches are to be explained.
     pub explained: Option<Document>,
     pub matches_max: usize,
+    /// Its place among the articles on their way through the store. Dropped when that is over.
+    pub place: Option<Share>,
 }
 
 /// What became of a submission.

@@ -33,6 +33,9 @@ const GROUP_MAX: usize = 1024;
 /// So many are worth a commit of their own, even if more are waiting.
 const GROUP_ENOUGH: usize = 128;
 
+/// So many bytes of articles are too: they are in memory twice while they are written.
+const GROUP_BYTES_ENOUGH: usize = 8 << 20;
+
 /// Articles that one sweep removes, at most: the writer has better things to do.
 const SWEEP_MAX: usize = 512;
 
@@ -108,10 +111,10 @@ pub async fn work(
         // Others join as long as the disk is busy with the group before, and if there are any.
         let is_done =
             |done: &mut oneshot::Receiver<()>| !matches!(done.try_recv(), Err(TryRecvError::Empty));
-        while group.answers.len() < GROUP_ENOUGH || !is_done(&mut done) {
+        while !group.is_enough() || !is_done(&mut done) {
             tokio::select! {
                 biased;
-                Some(command) = commands.recv(), if group.answers.len() < GROUP_MAX => {
+                Some(command) = commands.recv(), if group.has_room() => {
                     group.execute(command);
                 }
                 _ = &mut done => break,
@@ -173,6 +176,8 @@ struct Group<'s> {
     unpublished: &'s [Arc<Changes>],
     changes: Changes,
     answers: Vec<Answer>,
+    /// Of all articles that are added.
+    bytes: usize,
     /// Why no articles are taken, if there is too little room on the disk.
     no_room: Option<StoreError>,
 }
@@ -182,15 +187,27 @@ impl<'s> Group<'s> {
         let unpublished = recent.since(core.published()).unwrap_or(&recent.groups);
         let changes = Changes::new(recent.next_number());
         let no_room = core.room().err();
-        Group { core, recent, unpublished, changes, answers: Vec::new(), no_room }
+        Group { core, recent, unpublished, changes, answers: Vec::new(), bytes: 0, no_room }
+    }
+
+    fn is_enough(&self) -> bool {
+        self.answers.len() >= GROUP_ENOUGH || self.bytes >= GROUP_BYTES_ENOUGH
+    }
+
+    fn has_room(&self) -> bool {
+        self.answers.len() < GROUP_MAX && self.bytes < GROUP_BYTES_ENOUGH
     }
 
     fn execute(&mut self, command: Command) {
         match command {
             // A client that left before its turn wants nothing done.
-            Command::Submit { turn, reply } if !reply.is_closed() => {
+            Command::Submit { mut turn, reply } if !reply.is_closed() => {
+                let place = turn.prepared.place.take();
                 let result = self.submit(*turn);
-                self.answer(reply, result);
+                self.answer_later(reply, result, |outcome| {
+                    drop(place);
+                    outcome
+                });
             }
             Command::Submit { .. } => {}
             Command::Delete { collection, id, reply } => {
@@ -338,6 +355,7 @@ impl<'s> Group<'s> {
         if !settings.keep_bodies {
             article.body = String::new();
         }
+        let body_bytes = article.body.len();
         let tag = content_tag(sketch.content());
         let remembered = Arc::new(Remembered {
             article_id: id.clone(),
@@ -366,6 +384,7 @@ impl<'s> Group<'s> {
             .insert((number, id), Some(IdRecord { seq, revision, first, content_hash }));
         let content = Mutex::new(Some(Arc::new(stored)));
         let added = Added { collection, seq, entry, keys, remembered, repeats, content };
+        self.bytes += body_bytes;
         self.changes.add(added);
         Ok(Outcome { submitted, matched })
     }
