@@ -138,7 +138,10 @@ impl fmt::Display for CollectionName {
 
 /// A UUID of version 7. A clock before 1970, which that version cannot tell, counts as 1970.
 pub(crate) fn new_uuid() -> Uuid {
-    let now = Timestamp::now();
+    uuid_of(Timestamp::now())
+}
+
+fn uuid_of(now: Timestamp) -> Uuid {
     Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, now.seconds.unsigned_abs(), now.nanos))
 }
 
@@ -152,7 +155,11 @@ pub struct Timestamp {
 impl Timestamp {
     /// Now, to the microsecond, but no earlier than 1970.
     pub fn now() -> Self {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::of_clock(SystemTime::now())
+    }
+
+    fn of_clock(clock: SystemTime) -> Self {
+        let since_epoch = clock.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self::from_micros(since_epoch.as_micros() as i64)
     }
 
@@ -166,5 +173,22 @@ impl Timestamp {
             seconds: micros.div_euclid(1_000_000),
             nanos: micros.rem_euclid(1_000_000) as u32 * 1000,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_before_1970_counts_as_1970() {
+        let now = Timestamp::of_clock(UNIX_EPOCH - Duration::from_secs(86_400));
+        assert_eq!(now, Timestamp { seconds: 0, nanos: 0 });
+        let time = uuid_of(now).get_timestamp().unwrap();
+        assert_eq!(time.to_unix(), (0, 0));
+        let later = Timestamp::of_clock(UNIX_EPOCH + Duration::from_micros(1_500_000));
+        assert_eq!(later, Timestamp { seconds: 1, nanos: 500_000_000 });
     }
 }

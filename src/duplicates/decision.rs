@@ -44,7 +44,7 @@ pub trait Shelf {
     type Key: Copy + Ord;
     type Error;
 
-    /// Reads an article; `None` if it is no longer there.
+    /// Reads an article; `None` if it cannot be had, which is told as `truncated`.
     fn read(&self, key: Self::Key) -> Result<Option<Arc<Remembered>>, Self::Error>;
 
     /// The article that stands for the story which this one belongs to: the first of its articles
@@ -135,7 +135,10 @@ impl Question<'_> {
             if findings.find(key).is_some() {
                 continue;
             }
-            let Some(remembered) = shelf.read(key)? else { continue };
+            let Some(remembered) = shelf.read(key)? else {
+                findings.truncated = true;
+                continue;
+            };
             let comparison = self.judge.compare(&self.probe, &remembered.sketch);
             match comparison.kind {
                 Some(kind) => {

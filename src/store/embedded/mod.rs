@@ -681,7 +681,7 @@ mod tests {
 
         // One of its lookalikes cannot be compared, the others can.
         let report = submit(&store, "d", TEXT).await;
-        assert_eq!(report.verdict, Verdict::Exact);
+        assert_eq!((report.verdict, report.truncated), (Verdict::Exact, true));
         let matched: Vec<&str> =
             report.matches.iter().map(|found| found.article_id.as_str()).collect();
         assert_eq!(matched, ["b", "c"]);

@@ -160,16 +160,6 @@ struct ViewShelf<'v, 'c> {
     itself: Option<Seq>,
 }
 
-impl<'v, 'c> ViewShelf<'v, 'c> {
-    fn new(view: &'v View<'c>, firsts: Vec<(Seq, [Option<Seq>; 2])>, id: Option<IdRecord>) -> Self {
-        ViewShelf { view, firsts, itself: id.map(|record| record.seq) }
-    }
-
-    fn others(&self, candidates: Vec<Seq>) -> impl Iterator<Item = Seq> {
-        candidates.into_iter().filter(|&seq| Some(seq) != self.itself)
-    }
-}
-
 impl Shelf for ViewShelf<'_, '_> {
     type Key = Seq;
     type Error = StoreError;
@@ -262,26 +252,21 @@ impl Looked {
         prepared: &Prepared,
         is_gone: impl Fn(Seq) -> bool,
     ) -> Result<Self, StoreError> {
-        let found =
-            |published: &Published, horizon| Found::new(prepared, published, horizon, is_gone);
-        let (view, found) = View::with(core, collection, found);
-        let mut looked = Looked::nothing(view.commit);
-        looked.collection = Some(collection.number);
-        if let Some(id) = &prepared.article_id {
-            looked.id = view.id(id)?;
-        }
+        let look = Look::new(core, collection, prepared, is_gone)?;
+        let mut looked = Looked {
+            collection: Some(collection.number),
+            id: look.id,
+            ..Looked::nothing(look.view.commit)
+        };
         if let Some(record) = looked.id
             && record.content_hash == prepared.content_hash
         {
-            looked.same = view.article(record.seq)?;
+            looked.same = look.view.article(record.seq)?;
             if looked.same.is_some() {
                 return Ok(looked);
             }
         }
-        let shelf = ViewShelf::new(&view, found.firsts, looked.id);
-        let question = question(prepared, &view.settings, &collection.counts);
-        looked.findings.truncated = found.candidates.truncated;
-        question.compare(&shelf, shelf.others(found.candidates.seqs), &mut looked.findings)?;
+        looked.findings = look.compare(prepared, |_, _, findings| Ok(findings))?;
         Ok(looked)
     }
 }
@@ -293,16 +278,49 @@ pub fn report(
     prepared: &Prepared,
 ) -> Result<(DuplicateReport, Vec<Seq>), StoreError> {
     let nothing_is_gone = |_| false;
-    let found =
-        |published: &Published, horizon| Found::new(prepared, published, horizon, nothing_is_gone);
-    let (view, found) = View::with(core, collection, found);
-    let id = prepared.article_id.as_ref().map(|id| view.id(id)).transpose()?.flatten();
-    let shelf = ViewShelf::new(&view, found.firsts, id);
-    let question = question(prepared, &view.settings, &collection.counts);
-    let mut findings = Findings::default();
-    findings.truncated = found.candidates.truncated;
-    question.compare(&shelf, shelf.others(found.candidates.seqs), &mut findings)?;
-    Ok(reported(question.decide(&shelf, findings)?))
+    let look = Look::new(core, collection, prepared, nothing_is_gone)?;
+    look.compare(prepared, |question, shelf, findings| {
+        Ok(reported(question.decide(shelf, findings)?))
+    })
+}
+
+/// A view with candidates for an article in it.
+struct Look<'c> {
+    view: View<'c>,
+    found: Found,
+    /// What stands under the article's id.
+    id: Option<IdRecord>,
+}
+
+impl<'c> Look<'c> {
+    fn new(
+        core: &'c Core,
+        collection: &'c Collection,
+        prepared: &Prepared,
+        is_gone: impl Fn(Seq) -> bool,
+    ) -> Result<Self, StoreError> {
+        let found =
+            |published: &Published, horizon| Found::new(prepared, published, horizon, is_gone);
+        let (view, found) = View::with(core, collection, found);
+        let id = prepared.article_id.as_ref().map(|id| view.id(id)).transpose()?.flatten();
+        Ok(Look { view, found, id })
+    }
+
+    /// Compares the candidates with the article, and does something with what was found.
+    fn compare<T>(
+        self,
+        prepared: &Prepared,
+        then: impl FnOnce(&Question, &ViewShelf, Findings<Seq>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let Look { view, found: Found { candidates, firsts }, id } = self;
+        let shelf = ViewShelf { view: &view, firsts, itself: id.map(|record| record.seq) };
+        let others = candidates.seqs.into_iter().filter(|&seq| Some(seq) != shelf.itself);
+        let question = question(prepared, &view.settings, &view.collection.counts);
+        let mut findings = Findings::default();
+        findings.truncated = candidates.truncated;
+        question.compare(&shelf, others, &mut findings)?;
+        then(&question, &shelf, findings)
+    }
 }
 
 /// A decision as it is reported, and the articles that its matches are.
