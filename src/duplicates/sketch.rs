@@ -49,12 +49,19 @@ pub fn posting_keys(document: &Document) -> Vec<PostingKey> {
     smallest.iter().take(POSTING_KEYS_MAX).map(|&hash| hash as PostingKey).collect()
 }
 
-/// The body, or title and body read as one text if the body alone is too short to judge by.
+/// What an article is judged by: its body without what it quotes of others. If that is too short,
+/// the whole body; if that is too, title and body read as one text.
 fn judged_text(document: &Document) -> Cow<'_, [Word]> {
-    if document.body.len() >= WORDS_MIN {
-        document.body.as_slice().into()
+    let Document { title, body, quoted } = document;
+    let quoted_count: usize = quoted.iter().map(ExactSizeIterator::len).sum();
+    if quoted_count > 0 && body.len() - quoted_count >= WORDS_MIN {
+        let starts = [0].into_iter().chain(quoted.iter().map(|words| words.end));
+        let ends = quoted.iter().map(|words| words.start).chain([body.len()]);
+        starts.zip(ends).flat_map(|(start, end)| &body[start..end]).copied().collect()
+    } else if body.len() >= WORDS_MIN {
+        body.as_slice().into()
     } else {
-        document.title.iter().chain(&document.body).copied().collect::<Vec<_>>().into()
+        title.iter().chain(body).copied().collect()
     }
 }
 

@@ -102,6 +102,22 @@ fn own_words(prefix: &str, count: usize) -> String {
 }
 
 #[test]
+fn a_reply_that_quotes_all_of_a_post_is_no_copy_of_it() {
+    let quoted = HARBOUR.replace('\n', "\n> ");
+    let reply = |own: &str| format!("A reader writes:\n> {quoted}\n\n{own}");
+    let post = Document::new("The harbour of Velmouth", HARBOUR);
+    let ours = Document::new("Re: The harbour of Velmouth", &reply(SCHOOLS));
+    let other = "I was at that hearing, and nobody there said a word about the mussels. The \
+        basin inland is three kilometres from my door, and I should like to know who guards it.";
+    let theirs = Document::new("Re: The harbour of Velmouth", &reply(other));
+    check(&post, &ours, None);
+    check(&post, &theirs, None);
+    check(&ours, &theirs, None);
+    // Nothing but a quotation is what it quotes.
+    check(&post, &Document::new("The harbour of Velmouth", &reply("")), Some(MatchKind::Near));
+}
+
+#[test]
 fn a_swap_is_what_both_texts_say_differently_at_one_place() {
     let (head, tail) = (own_words("head", 40), own_words("tail", 40));
     let text = |middle: &str| format!("{head} {middle} {tail}");

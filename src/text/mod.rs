@@ -31,6 +31,9 @@ pub const PIPELINE: &str = "np-text-v2";
 pub struct Document {
     pub title: Vec<Word>,
     pub body: Vec<Word>,
+    /// Which words of the body stand in lines that quote another text, as replies do: lines that
+    /// begin with `>`, perhaps after blanks and `|` (RFC 3676, section 4.5). In order.
+    pub quoted: Vec<Range<usize>>,
 }
 
 impl Document {
@@ -40,12 +43,40 @@ impl Document {
 
     /// The same, read by a kernel of one's choice. All give the same words.
     pub fn read_by(kernel: Kernel, title: &str, body: &str) -> Self {
-        Document { title: fast::words(kernel, title), body: fast::words(kernel, body) }
+        let (title, words) = (fast::words(kernel, title), fast::words(kernel, body));
+        Document { title, quoted: quoted(body, &words), body: words }
     }
 
     pub fn word_count(&self) -> usize {
         self.title.len() + self.body.len()
     }
+}
+
+/// The words of a text that stand in quoted lines.
+fn quoted(text: &str, words: &[Word]) -> Vec<Range<usize>> {
+    let mut quoted: Vec<Range<usize>> = Vec::new();
+    let mut line_end = 0;
+    for sign in memchr::memchr_iter(b'>', text.as_bytes()) {
+        if sign < line_end {
+            continue;
+        }
+        let before = text[..sign].trim_end_matches([' ', '\t', '|']);
+        if !before.is_empty() && !before.ends_with(['\n', '\r']) {
+            continue;
+        }
+        let rest = &text.as_bytes()[sign..];
+        line_end = memchr::memchr2(b'\n', b'\r', rest).map_or(text.len(), |len| sign + len);
+        let known = quoted.last().map_or(0, |last| last.end);
+        let place =
+            |offset| known + words[known..].partition_point(|word| word.span().start < offset);
+        let line = place(sign)..place(line_end);
+        match quoted.last_mut() {
+            Some(last) if last.end == line.start => last.end = line.end,
+            _ => quoted.push(line),
+        }
+    }
+    quoted.retain(|words| !words.is_empty());
+    quoted
 }
 
 /// One word of a text: the hash of its normalised form and where it stands in the text as sent.
@@ -381,6 +412,20 @@ mod tests {
         let hashes: Vec<u64> = words.iter().map(|word| word.hash).collect();
         assert_eq!(hashes, expected_hashes, "{text:?}: {spans:?}");
         check_kernels(text);
+    }
+
+    #[test]
+    fn quoted_lines_are_told_from_a_writers_own() {
+        let check = |body: &str, expected: &str| {
+            let Document { body: words, quoted, .. } = Document::new("", body);
+            let quoted = quoted.into_iter().flatten().map(|place| &body[words[place].span()]);
+            assert_eq!(quoted.collect::<Vec<_>>().join(" "), expected, "{body:?}");
+        };
+        check("She wrote:\n> the ferry\n>> was late\n\nSo it was.", "the ferry was late");
+        check(">one\r\n |> two\r\nthree\r\t> four", "one two four");
+        check("a -> b\n<p>x</p>\nc > d\ne", "");
+        check("> all of it", "all of it");
+        check(">\n>\nnothing", "");
     }
 
     /// The fast reading of a text equals the slow one, whatever the kernel.
