@@ -148,9 +148,9 @@ pub struct Admission {
 }
 
 /// So many articles of one client are on their way through the store at the same time if others
-/// are there as well: enough to fill a commit, and few enough that who sends one after the other
-/// is not behind a thousand of somebody else's.
-const PLACES_AMONG_OTHERS: usize = 64;
+/// are there as well. Whoever has as many in flight gets as much of the store as the greediest, and
+/// a few clients together still fill a commit.
+const PLACES_AMONG_OTHERS: usize = 32;
 
 impl Admission {
     pub fn new(limit: Amount) -> Self {
