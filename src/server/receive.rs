@@ -21,8 +21,9 @@ use crate::api::{
 /// A message has one byte that says whether it is compressed, and four of its length.
 const HEADER_LEN: usize = 5;
 
-/// What a message weighs against its length: it is there as it came and as it is understood.
-pub const WEIGHT: usize = 2;
+/// What a message weighs against its length: it is there as it came, as it is understood, and as it
+/// is written to disk.
+pub const WEIGHT: usize = 3;
 
 /// What is unpacked on a thread that serves. More takes more than a millisecond.
 const UNPACK_INLINE_BYTES: usize = 64 << 10;

@@ -230,7 +230,7 @@ async fn half_received_requests_of_one_leave_room_for_others() {
             refused += 1;
         }
     }
-    // Half of the budget is eight times two megabytes and what a message weighs twice.
+    // Half of the budget holds a few: each weighs three times its two megabytes.
     assert!((12..20).contains(&refused), "{refused}");
 }
 
