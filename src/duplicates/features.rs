@@ -180,7 +180,7 @@ pub(super) enum Sense {
 
 /// Names and senses, in the order of [`features`]. None of them tells how long a text is, or a
 /// judge could learn the sources of its training pairs by heart.
-pub(super) const FEATURES: [(&str, Sense); 36] = [
+pub(super) const FEATURES: [(&str, Sense); 38] = [
     ("jaccard", Sense::For),
     ("containment", Sense::For),
     ("shorter_first_third", Sense::For),
@@ -216,6 +216,8 @@ pub(super) const FEATURES: [(&str, Sense); 36] = [
     ("rare_unbroken_log", Sense::Against),
     ("rare_own_log", Sense::Against),
     ("headline_containment", Sense::For),
+    ("shared_quotations", Sense::Against),
+    ("shared_own_log", Sense::For),
     ("stories_log", Sense::For),
 ];
 
@@ -276,6 +278,9 @@ pub(super) fn features(
         log(a.rare_longest_run.min(b.rare_longest_run)),
         log((a.rare_words - a.rare_covered).min(b.rare_words - b.rare_covered)),
         headline_containment,
+        (a.covered_quoted / a.covered_count.max(1.0))
+            .max(b.covered_quoted / b.covered_count.max(1.0)),
+        log((a.covered_count - a.covered_quoted).min(b.covered_count - b.covered_quoted)),
         log(knowledge.stories.min(STORIES_ENOUGH) as f32),
     ]
 }
@@ -332,6 +337,8 @@ pub(super) fn is_figure(word: WordCode) -> bool {
 struct Side {
     word_count: f32,
     covered_count: f32,
+    /// Covered words in quotation marks: two reports of one speech share what was said.
+    covered_quoted: f32,
     /// The covered share of the first third, of the least covered third, and so on.
     first_third: f32,
     lowest_third: f32,
@@ -386,6 +393,8 @@ impl Side {
         });
         let [lowest_third, middle_third, _] = sorted(thirds);
         let covered_count = covered.iter().filter(|&&covered| covered).count();
+        let is_covered = |&place: &usize| covered[place];
+        let covered_quoted = sketch.quotations().flatten().filter(is_covered).count();
         let stretches = Stretches::new(text, covered, others);
         let new_count = text.iter().filter(|&&word| !other_words.contains(word)).count();
         let mut figures = stretches.figures;
@@ -396,6 +405,7 @@ impl Side {
         Side {
             word_count: text.len() as f32,
             covered_count: covered_count as f32,
+            covered_quoted: covered_quoted as f32,
             first_third: thirds[0],
             lowest_third,
             middle_third,
@@ -434,7 +444,7 @@ impl Side {
         macro_rules! mixed {
             ($($field:ident)*) => { Side { $($field: mix(self.$field, other.$field)),* } };
         }
-        mixed!(word_count covered_count first_third lowest_third middle_third longest_run mean_run
+        mixed!(word_count covered_count covered_quoted first_third lowest_third middle_third longest_run mean_run
             longest_gap inner_gap head_gap figure_gap_count new_words figures_shared
             figures_missing rare_words rare_covered rare_longest_run rare_solid
             rare_lowest_third)

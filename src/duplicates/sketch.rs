@@ -1,6 +1,7 @@
 //! What is kept of an article to compare it with others.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::shingles::Shingles;
 use crate::simhash::WORDS_MIN;
@@ -99,19 +100,35 @@ pub struct Sketch {
     shingle_count: u32,
     title: Vec<WordCode>,
     text: Vec<WordCode>,
+    /// The words of the text in quotation marks: where each run begins and ends, in order.
+    quotations: Vec<[u16; 2]>,
 }
+
+/// Runs of words in quotation marks that are kept of an article.
+const QUOTATIONS_MAX: usize = 511;
+
+/// Bits of the header for the number of words of a title.
+const TITLE_BITS: u32 = 7;
 
 impl Sketch {
     pub fn new(document: &Document) -> Self {
-        let text: Vec<WordCode> =
-            judged_text(document).iter().take(TEXT_WORDS_MAX).map(WordCode::new).collect();
+        let words = judged_text(document);
+        let words = &words[..words.len().min(TEXT_WORDS_MAX)];
+        let text: Vec<WordCode> = words.iter().map(WordCode::new).collect();
         let title = document.title.iter().take(TITLE_WORDS_MAX).map(WordCode::new).collect();
         let shingle_count = Shingles::new(&text).distinct_count() as u32;
-        Sketch { content: content_hash(document), shingle_count, title, text }
+        Sketch {
+            content: content_hash(document),
+            shingle_count,
+            title,
+            text,
+            quotations: quotations(words),
+        }
     }
 
-    /// Layout, version 1, all little-endian: content hash (8 bytes), number of distinct shingles
-    /// (4), number of title words (2), the title's words and then the text's (2 bytes each).
+    /// Layout, all little-endian: content hash (8 bytes), number of distinct shingles (4), number
+    /// of title words in the lower 7 bits and of quotations in the upper 9 (2), begin and end of
+    /// each quotation (2 bytes each), the title's words and then the text's (2 bytes each).
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         self.write_to(&mut bytes);
@@ -122,7 +139,9 @@ impl Sketch {
     pub fn write_to(&self, bytes: &mut Vec<u8>) {
         bytes.extend(self.content.to_le_bytes());
         bytes.extend(self.shingle_count.to_le_bytes());
-        bytes.extend((self.title.len() as u16).to_le_bytes());
+        let counts = self.title.len() | self.quotations.len() << TITLE_BITS;
+        bytes.extend((counts as u16).to_le_bytes());
+        bytes.extend(self.quotations.as_flattened().iter().flat_map(|place| place.to_le_bytes()));
         let words_start = bytes.len();
         bytes.resize(words_start + 2 * (self.title.len() + self.text.len()), 0);
         let places = bytes[words_start..].as_chunks_mut().0;
@@ -135,14 +154,20 @@ impl Sketch {
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (content, rest) = bytes.split_first_chunk()?;
         let (shingle_count, rest) = rest.split_first_chunk()?;
-        let (title_len, rest) = rest.split_first_chunk()?;
-        let (words, []) = rest.as_chunks::<2>() else { return None };
-        let (title, text) = words.split_at_checked(u16::from_le_bytes(*title_len).into())?;
+        let (counts, rest) = rest.split_first_chunk()?;
+        let counts = usize::from(u16::from_le_bytes(*counts));
+        let (title_len, quotation_count) = (counts % (1 << TITLE_BITS), counts >> TITLE_BITS);
+        let (numbers, []) = rest.as_chunks::<2>() else { return None };
+        let (places, words) = numbers.split_at_checked(2 * quotation_count)?;
+        let (title, text) = words.split_at_checked(title_len)?;
+        let places: Vec<u16> = places.iter().map(|place| u16::from_le_bytes(*place)).collect();
         let shingle_count = u32::from_le_bytes(*shingle_count);
         let shingle_count_max = text.len().saturating_sub(SHINGLE_WORDS - 1);
         let shingle_count_min = shingle_count_max.min(1);
         let is_possible = title.len() <= TITLE_WORDS_MAX
             && text.len() <= TEXT_WORDS_MAX
+            && places.is_sorted_by(|a, b| a < b)
+            && places.last().is_none_or(|&end| usize::from(end) <= text.len())
             && (shingle_count_min..=shingle_count_max).contains(&(shingle_count as usize));
         let decode = |words: &[[u8; 2]]| {
             words.iter().map(|word| WordCode(u16::from_le_bytes(*word))).collect()
@@ -152,6 +177,7 @@ impl Sketch {
             shingle_count,
             title: decode(title),
             text: decode(text),
+            quotations: places.as_chunks().0.to_vec(),
         })
     }
 
@@ -162,7 +188,9 @@ impl Sketch {
 
     /// What it takes of memory.
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + size_of::<WordCode>() * (self.title.len() + self.text.len())
+        size_of::<Self>()
+            + size_of::<WordCode>() * (self.title.len() + self.text.len())
+            + size_of::<[u16; 2]>() * self.quotations.len()
     }
 
     /// A sketch of an article that nobody wrote, put together from words of others.
@@ -170,7 +198,7 @@ impl Sketch {
         let shingle_count = Shingles::new(&text).distinct_count() as u32;
         let words = title.iter().chain(&text);
         let content = words.fold(0, |hash, word| bigram_hash(hash, word.0.into()));
-        Sketch { content, shingle_count, title, text }
+        Sketch { content, shingle_count, title, text, quotations: Vec::new() }
     }
 
     /// Same title and same body, word by word, and at least one word.
@@ -186,9 +214,28 @@ impl Sketch {
         &self.text
     }
 
+    /// Runs of words of the text in quotation marks.
+    pub(super) fn quotations(&self) -> impl Iterator<Item = Range<usize>> {
+        self.quotations.iter().map(|&[start, end]| start.into()..end.into())
+    }
+
     pub(super) fn shingle_count(&self) -> usize {
         self.shingle_count as usize
     }
+}
+
+/// Runs of words in quotation marks, as many as are kept.
+fn quotations(words: &[Word]) -> Vec<[u16; 2]> {
+    let mut quotations = Vec::new();
+    let mut start = 0;
+    for run in words.chunk_by(|a, b| a.is_in_quotation() == b.is_in_quotation()) {
+        let end = start + run.len();
+        if run[0].is_in_quotation() && quotations.len() < QUOTATIONS_MAX {
+            quotations.push([start as u16, end as u16]);
+        }
+        start = end;
+    }
+    quotations
 }
 
 /// The separator makes words that move between title and body count as a change.

@@ -47,7 +47,7 @@ const TRAINING_SETS: [(&str, &str, f64); 10] = [
 
 /// The probabilities from which on a pair is near and partial.
 const NEAR_THRESHOLD: f32 = 0.6;
-const PARTIAL_THRESHOLD: f32 = 0.62;
+const PARTIAL_THRESHOLD: f32 = 0.68;
 
 /// Kinds of pairs that were edited beyond what anybody calls the same article. They are scored,
 /// not learnt from.

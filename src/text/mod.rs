@@ -27,6 +27,9 @@ use crate::kernel::Kernel;
 pub const PIPELINE: &str = "np-text-v2";
 
 /// What the title and the body of an article say, as words.
+///
+/// Words of the body in quotation marks are marked as such: from one mark to the next, or to the
+/// end of the line. A mark is one of `"“”„«»「」`; single ones are mostly apostrophes.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Document {
     pub title: Vec<Word>,
@@ -43,13 +46,51 @@ impl Document {
 
     /// The same, read by a kernel of one's choice. All give the same words.
     pub fn read_by(kernel: Kernel, title: &str, body: &str) -> Self {
-        let (title, words) = (fast::words(kernel, title), fast::words(kernel, body));
+        let (title, mut words) = (fast::words(kernel, title), fast::words(kernel, body));
+        mark_quotations(body, &mut words);
         Document { title, quoted: quoted(body, &words), body: words }
     }
 
     pub fn word_count(&self) -> usize {
         self.title.len() + self.body.len()
     }
+}
+
+fn mark_quotations(text: &str, words: &mut [Word]) {
+    let mut opened = None;
+    // All words before this one are done.
+    let mut next = 0;
+    let mut reach = |place: usize, is_end: bool| match opened {
+        None if is_end => {}
+        None => opened = Some(place),
+        Some(start) => {
+            let before =
+                |words: &[Word], place| words.partition_point(|word| word.span().start < place);
+            let first = next + before(&words[next..], start);
+            next = first + before(&words[first..], place);
+            words[first..next].iter_mut().for_each(|word| word.len_and_class |= IN_QUOTATION);
+            opened = None;
+        }
+    };
+    let bytes = text.as_bytes();
+    if text.is_ascii() {
+        memchr::memchr2_iter(b'"', b'\n', bytes)
+            .for_each(|place| reach(place, bytes[place] == b'\n'));
+    } else {
+        for (place, &byte) in bytes.iter().enumerate() {
+            let is_mark = match byte {
+                b'\n' | b'"' => true,
+                0xc2 | 0xe2 | 0xe3 => {
+                    text[place..].starts_with(['“', '”', '„', '«', '»', '「', '」'])
+                }
+                _ => false,
+            };
+            if is_mark {
+                reach(place, byte == b'\n');
+            }
+        }
+    }
+    reach(text.len(), true);
 }
 
 /// The words of a text that stand in quoted lines.
@@ -84,7 +125,7 @@ fn quoted(text: &str, words: &[Word]) -> Vec<Range<usize>> {
 pub struct Word {
     pub hash: u64,
     start: u32,
-    /// The length in the lower 30 bits, the class in the upper two.
+    /// The length in the lower 29 bits, one for words in quotation marks, the class in the upper two.
     len_and_class: u32,
 }
 
@@ -100,6 +141,7 @@ pub enum WordClass {
 }
 
 const CLASS_SHIFT: u32 = 30;
+const IN_QUOTATION: u32 = 1 << 29;
 
 impl WordClass {
     #[inline(always)]
@@ -129,7 +171,12 @@ impl Word {
     /// The bytes of the source text that the word was read from.
     pub fn span(self) -> Range<usize> {
         let start = self.start as usize;
-        start..start + (self.len_and_class & !(3 << CLASS_SHIFT)) as usize
+        start..start + (self.len_and_class & (IN_QUOTATION - 1)) as usize
+    }
+
+    /// Whether it stands in quotation marks; see [`Document`].
+    pub fn is_in_quotation(self) -> bool {
+        self.len_and_class & IN_QUOTATION != 0
     }
 }
 
@@ -426,6 +473,21 @@ mod tests {
         check("a -> b\n<p>x</p>\nc > d\ne", "");
         check("> all of it", "all of it");
         check(">\n>\nnothing", "");
+    }
+
+    #[test]
+    fn words_in_quotation_marks_are_marked() {
+        let check = |body: &str, expected: &str| {
+            let spoken = Document::new("", body).body;
+            let spoken = spoken.iter().filter(|word| word.is_in_quotation());
+            let spoken = spoken.map(|word| &body[word.span()]).collect::<Vec<_>>();
+            assert_eq!(spoken.join(" "), expected, "{body:?}");
+        };
+        check("\"Go,\" she said, \"or stay.\" He left.", "Go or stay");
+        check("Er sagte: „Wir gehen.“ Dann «ja» und »nein«, 「好」.", "Wir gehen ja nein 好");
+        check("“We go.\n“We stay,” they’d say.\nSo", "We go We stay");
+        check("no marks, it's 5' long", "");
+        check("the last \"words of it", "words of it");
     }
 
     /// The fast reading of a text equals the slow one, whatever the kernel.
