@@ -36,6 +36,8 @@ pub mod client;
 pub mod config;
 pub mod duplicates;
 pub mod engine;
+#[cfg(any(fuzzing, test))]
+pub mod fuzz;
 pub mod hamming;
 pub mod kernel;
 pub mod language;

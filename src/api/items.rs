@@ -195,3 +195,28 @@ fn is_text_entry(mut entry: Bytes) -> bool {
     }
     true
 }
+
+/// What prost reads as a request is read, article for article; anything else is refused.
+#[cfg(any(fuzzing, test))]
+pub fn check_request(message: Bytes, limits: Limits) {
+    let whole = pb::BatchSubmitArticlesRequest::decode(message.clone());
+    let taken_apart = Articles::read(message.clone(), limits.batch_articles_max());
+    if let (Ok(whole), Ok(apart)) = (&whole, &taken_apart) {
+        assert_eq!(apart.articles.len(), whole.articles.len());
+        for (number, article) in whole.articles.iter().enumerate() {
+            let apart = pb::Article::decode(apart.articles[number].clone());
+            assert_eq!(apart.as_ref(), Ok(article));
+        }
+    }
+    if let Ok(apart) = taken_apart {
+        for number in 0..apart.articles.len() {
+            let _ = apart.submission_of(number, limits);
+        }
+    }
+    let Ok(one) = Articles::read_one(message.clone()) else { return };
+    let id = one.article_id();
+    let _ = one.submission(limits);
+    if let Ok(whole) = pb::SubmitArticleRequest::decode(message) {
+        assert_eq!(id, whole.article.unwrap_or_default().article_id);
+    }
+}

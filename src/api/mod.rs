@@ -13,6 +13,8 @@ pub use error::{
     DOMAIN, deadline_exceeded, framework_status, malformed_message, message_too_large, overloaded,
     reason_name, reason_named, slow_request, unknown_method, unsupported_encoding,
 };
+#[cfg(any(fuzzing, test))]
+pub use items::check_request;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};

@@ -10,6 +10,8 @@ mod embedded;
 pub use embedded::{
     BackupInfo, CheckReport, EmbeddedStore, LIST_LEN_MAX, StoreOptions, backups, check, restore,
 };
+#[cfg(any(fuzzing, test))]
+pub use embedded::{check_any_record, check_any_token};
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;

@@ -20,6 +20,9 @@ mod upgrade;
 mod view;
 mod writer;
 
+#[cfg(any(fuzzing, test))]
+pub use {page::check_any_token, record::check_any_bytes as check_any_record};
+
 pub use backup::{BackupInfo, backups, restore};
 pub use check::{CheckReport, check};
 pub use postings::LIST_LEN_MAX;

@@ -561,6 +561,37 @@ pub fn place(what: &str, collection: &CollectionName, seq: Seq) -> impl FnOnce()
     move || format!("{what} {seq} of collection '{collection}'")
 }
 
+/// Any bytes are refused, or they are a record that stands the same after it is written again.
+#[cfg(any(fuzzing, test))]
+pub fn check_any_bytes(bytes: &[u8]) {
+    fn check<T>(
+        bytes: &[u8],
+        read: impl Fn(&[u8]) -> Result<T, Malformed>,
+        write: impl Fn(&T) -> Vec<u8>,
+    ) {
+        if let Ok(record) = read(bytes) {
+            let written = write(&record);
+            let again = read(&written).map(|record| write(&record));
+            assert!(again.is_ok_and(|again| again == written));
+        }
+    }
+    let in_buffer = |write: &dyn Fn(&mut Vec<u8>) -> Result<(), StoreError>| {
+        let mut buffer = Vec::new();
+        assert!(write(&mut buffer).is_ok());
+        buffer
+    };
+    check(bytes, CollectionRecord::from_bytes, |record| record.to_bytes().unwrap_or_default());
+    check(bytes, IdRecord::from_bytes, |record| record.to_bytes().to_vec());
+    check(bytes, IndexRecord::from_bytes, |record| index_to_bytes(record.entry, &record.keys));
+    check(bytes, candidate_from_bytes, |record| {
+        in_buffer(&|buffer| write_candidate(buffer, record))
+    });
+    check(bytes, article_from_bytes, |record| in_buffer(&|buffer| write_article(buffer, record)));
+    check(bytes, counts_from_bytes, |(next, counts)| counts_to_bytes(*next, counts));
+    check(bytes, number_from_bytes, |number| number_to_bytes(*number).to_vec());
+    parts_of_key(bytes);
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
