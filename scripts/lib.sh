@@ -23,6 +23,11 @@ need() {
   command -v "$1" >/dev/null || fail "'$1' is missing: install $2, then try again"
 }
 
+# Where a Chromium is, if there is one.
+chromium() {
+  command -v chromium || command -v chromium-browser || command -v google-chrome || true
+}
+
 # step NAME COMMAND…: runs one step, tells how long it took, and adds its tests to the totals. A
 # step that counts nothing counts as one. A failed step does not stop the run: whoever looks at the
 # output wants to know all that is wrong.

@@ -11,10 +11,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, FromArgMatches, ValueEnum};
+use clap::{ArgAction, ArgMatches, Args, FromArgMatches, ValueEnum};
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
+use tonic::codegen::http::uri::Authority;
 
 use crate::admission::{Admission, Amount};
 
@@ -35,7 +36,7 @@ pub struct Config {
     #[arg(long, env = "NEWSPRINT_DATA", value_name = "DIR", default_value_os_t = Config::default().data)]
     pub data: PathBuf,
 
-    /// Address to serve /metrics, /healthz and health over gRPC on, or 'off'
+    /// Address to serve /metrics, /healthz, health over gRPC and the console on, or 'off'
     #[arg(long, env = "NEWSPRINT_HTTP", value_name = "ADDR|off", default_value_t = Config::default().http)]
     pub http: HttpAddr,
 
@@ -71,6 +72,10 @@ pub struct Config {
     #[command(flatten)]
     #[serde(flatten)]
     pub connections: ConnectionLimits,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub web: Web,
 }
 
 /// What the server accepts. Sizes in bytes, after decompression.
@@ -111,7 +116,8 @@ pub struct ConnectionLimits {
     #[arg(long, env = "NEWSPRINT_CONNECTIONS_MAX", value_name = "COUNT", default_value_t = ConnectionLimits::default().connections_max)]
     pub connections_max: usize,
 
-    /// How long a new connection may take to say that it speaks HTTP/2
+    /// How long a new connection may take to say that it speaks HTTP/2, or over HTTP/1.1 to send the
+    /// headers of a request
     #[arg(long, env = "NEWSPRINT_HANDSHAKE_SECONDS_MAX", value_name = "SECONDS", default_value_t = ConnectionLimits::default().handshake_seconds_max)]
     pub handshake_seconds_max: u64,
 
@@ -132,6 +138,21 @@ pub struct ConnectionLimits {
     pub connection_age_seconds_max: u64,
 }
 
+/// What browsers find, and whose pages may call.
+#[derive(Debug, Clone, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Web {
+    /// Serve the console on the address of --http: a page to try the service with and to look
+    /// around. It calls by gRPC-Web, which is then served there too
+    #[arg(long, env = "NEWSPRINT_CONSOLE", value_name = "BOOL", action = ArgAction::Set, default_value_t = Web::default().console)]
+    pub console: bool,
+
+    /// Origins whose pages may call by gRPC-Web, such as https://desk.example, or '*' for all. The
+    /// console needs to be allowed only where it is reached under a name other than localhost
+    #[arg(long, env = "NEWSPRINT_ALLOWED_ORIGINS", value_name = "ORIGIN,…", value_delimiter = ',')]
+    pub allowed_origins: Vec<AllowedOrigin>,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -147,7 +168,14 @@ impl Default for Config {
             drain_seconds: 10,
             limits: Limits::default(),
             connections: ConnectionLimits::default(),
+            web: Web::default(),
         }
+    }
+}
+
+impl Default for Web {
+    fn default() -> Self {
+        Web { console: true, allowed_origins: Vec::new() }
     }
 }
 
@@ -259,6 +287,65 @@ impl Serialize for HttpAddr {
 }
 
 impl<'de> Deserialize<'de> for HttpAddr {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// An origin of pages as browsers write it, or all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AllowedOrigin {
+    Any,
+    One(String),
+}
+
+impl AllowedOrigin {
+    pub fn covers(&self, origin: &str) -> bool {
+        match self {
+            AllowedOrigin::Any => true,
+            AllowedOrigin::One(one) => one == origin,
+        }
+    }
+}
+
+impl FromStr for AllowedOrigin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "*" {
+            return Ok(AllowedOrigin::Any);
+        }
+        // Browsers write neither a path nor capitals.
+        let is_origin = |rest: &str| {
+            rest.parse::<Authority>().is_ok_and(|host| !host.as_str().contains('@'))
+                && !rest.contains(char::is_uppercase)
+        };
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        match rest.is_some_and(is_origin) {
+            true => Ok(AllowedOrigin::One(text.to_owned())),
+            false => Err(format!(
+                "'{text}' is neither an origin such as https://desk.example, without a path, nor '*'"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for AllowedOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AllowedOrigin::Any => "*",
+            AllowedOrigin::One(one) => one,
+        })
+    }
+}
+
+impl Serialize for AllowedOrigin {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for AllowedOrigin {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
@@ -401,6 +488,17 @@ mod tests {
         };
         assert_eq!(config, expected);
         assert_eq!(load_flags([]).unwrap(), Config::default());
+        let origins = |config: Config| {
+            config.web.allowed_origins.iter().map(|o| o.to_string()).collect::<Vec<_>>()
+        };
+        let toml = "console = false\nallowed-origins = ['https://desk.example']";
+        assert!(!load(toml, &[]).unwrap().web.console);
+        assert_eq!(origins(load(toml, &[]).unwrap()), ["https://desk.example"]);
+        let flag = ["--allowed-origins", "http://localhost:3000,https://a.example"];
+        assert_eq!(
+            origins(load(toml, &flag).unwrap()),
+            ["http://localhost:3000", "https://a.example"]
+        );
         // A flag that says the default wins too.
         let config = load("drain-seconds = 3", &["--drain-seconds", "10"]).unwrap();
         assert_eq!(config.drain_seconds, 10);
@@ -417,6 +515,8 @@ mod tests {
         check("lissten = '127.0.0.1:1'", "lissten");
         check("log-format = 'xml'", "log-format");
         check("http = 'on'", "off");
+        check("allowed-origins = ['https://desk.example/page']", "without a path");
+        check("allowed-origins = ['Desk.example']", "desk.example");
         check("memory-bytes-max = 4194304", "memory-bytes-max");
         check("body-bytes-max = 8388608", "message-bytes-max");
         check("receive-seconds-max = 0", "receive-seconds-max");

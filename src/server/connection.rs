@@ -1,4 +1,4 @@
-//! One connection: its HTTP/2, its time limits, and the calls that are going on over it.
+//! One connection: its HTTP, its time limits, and the calls that are going on over it.
 //!
 //! The framework serves a connection for as long as its peer likes, and forgets a call once its
 //! answer is handed to HTTP/2. Here every call is known until the last byte of its answer has left
@@ -14,17 +14,24 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http_body_util::BodyExt;
+use http_body_util::channel::{Channel, Sender};
+use hyper::body::Incoming;
 use hyper::rt::Executor;
-use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
 use metrics::counter;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::watch;
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
+use tonic::Status;
+use tonic::codegen::http::{Request, Response};
 
-use super::contract::{self, Edge};
+use super::contract::{Answer, Edge};
+use super::entry;
 use crate::admission::{Amount, Client, Share};
 
 /// What the peer may send before it is read: of one call, and of all together.
@@ -41,6 +48,9 @@ const HEADER_BYTES_MAX: u32 = 16 << 10;
 const PENDING_RESETS_MAX: usize = 256;
 const OWN_RESETS_MAX: usize = 1024;
 
+/// What is read and written ahead over HTTP/1.1.
+pub const HTTP1_BUFFER_BYTES_MAX: usize = 64 << 10;
+
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How often a connection looks at its clock.
@@ -53,7 +63,8 @@ const LEAVE_TIME: Duration = Duration::from_secs(1);
 /// How long calls of a connection that got too old may go on.
 const AGE_GRACE: Duration = Duration::from_secs(60);
 
-/// The preface and an empty SETTINGS: no peer speaks HTTP/2 with less, RFC 9113 section 3.4.
+/// The preface and an empty SETTINGS: no peer speaks HTTP/2 with less, RFC 9113 section 3.4. Over
+/// HTTP/1.1 no browser says less in a request.
 const PREFACE_BYTES: u64 = 24 + 9;
 
 /// Milliseconds since the first call of this function: an instant that fits into an atomic.
@@ -91,6 +102,8 @@ pub struct Ongoing {
     moved: AtomicU64,
     /// What the call weighs beside its messages.
     base: Mutex<Option<Share>>,
+    /// Whoever waits for the calls of pages to end waits until this is gone.
+    _of_a_page: Option<watch::Receiver<()>>,
 }
 
 impl Drop for Ongoing {
@@ -153,7 +166,7 @@ impl Drop for Piece {
 }
 
 impl Connection {
-    fn new(edge: &Edge) -> Arc<Self> {
+    pub fn new(edge: &Edge) -> Arc<Self> {
         let client = edge.admission.budget.client();
         Arc::new(Connection {
             aside: edge.aside.same(&client),
@@ -165,7 +178,7 @@ impl Connection {
         })
     }
 
-    fn begin_call(self: &Arc<Self>) -> Arc<Ongoing> {
+    fn begin_call(self: &Arc<Self>, of_a_page: Option<watch::Receiver<()>>) -> Arc<Ongoing> {
         let id = self.next_call.fetch_add(1, Ordering::Relaxed);
         let call = Arc::new(Ongoing {
             id,
@@ -174,11 +187,52 @@ impl Connection {
             untaken: AtomicUsize::new(0),
             moved: AtomicU64::new(now_ms()),
             base: Mutex::default(),
+            _of_a_page: of_a_page,
         });
         let entry = Entry { call: Arc::downgrade(&call), task: None };
         self.calls.lock().insert(id, entry);
         *self.starting.lock() = Some(id);
         call
+    }
+
+    /// Answers a call of a page, on a connection that another runtime serves: on the runtime of all
+    /// calls, and known as any other. Should the client leave, the call ends.
+    pub async fn answer_page(
+        self: &Arc<Self>,
+        calls: PageCalls,
+        request: Request<Incoming>,
+    ) -> Option<Response<Channel<Bytes, Status>>> {
+        let call = self.begin_call(Some(calls.going_on.subscribe()));
+        let id = call.id;
+        let (send, body) = Channel::new(1);
+        let (mut begun, beginning) = oneshot::channel();
+        let edge = calls.edge;
+        let task = calls.runtime.spawn(async move {
+            let answered = tokio::select! {
+                answered = entry::answer(edge, call, request) => answered,
+                () = begun.closed() => return,
+            };
+            let (parts, answer) = answered.unwrap_or_else(|never| match never {}).into_parts();
+            if begun.send(parts).is_ok() {
+                hand_on(answer, send).await;
+            }
+        });
+        if let Some(entry) = self.calls.lock().get_mut(&id) {
+            entry.task = Some(task.abort_handle());
+        }
+        Some(Response::from_parts(beginning.await.ok()?, body))
+    }
+
+    /// Waits until a client takes so little that its connection has to go.
+    pub async fn untaken(&self, edge: &Edge) {
+        loop {
+            let is_draining = *edge.draining.borrow();
+            tokio::time::sleep(if is_draining { TICK_DRAINING } else { TICK }).await;
+            let patience = if is_draining { LEAVE_TIME } else { edge.connections.answer_max() };
+            if self.cut_stuck_calls(patience) {
+                return;
+            }
+        }
     }
 
     fn is_idle(&self) -> bool {
@@ -215,8 +269,43 @@ impl Connection {
     }
 }
 
+/// The calls of pages that come by the address of `--http`. They are answered on the runtime that
+/// serves all others, and under the same limits.
+#[derive(Clone)]
+pub struct PageCalls {
+    pub edge: Arc<Edge>,
+    runtime: Handle,
+    going_on: watch::Sender<()>,
+}
+
+impl PageCalls {
+    /// To be called on the runtime that serves.
+    pub fn new(edge: Arc<Edge>) -> Self {
+        PageCalls { edge, runtime: Handle::current(), going_on: watch::Sender::new(()) }
+    }
+
+    /// Waits until none is going on.
+    pub async fn ended(&self) {
+        self.going_on.closed().await;
+    }
+}
+
+/// Hands an answer on, piece by piece as it is taken.
+async fn hand_on(mut answer: Answer, mut body: Sender<Bytes, Status>) {
+    while let Some(frame) = answer.frame().await {
+        match frame {
+            Ok(frame) => {
+                if body.send(frame).await.is_err() {
+                    return;
+                }
+            }
+            Err(status) => return body.abort(status),
+        }
+    }
+}
+
 /// Ends whatever calls a connection still has when it ends.
-struct CallsEnd(Arc<Connection>);
+pub struct CallsEnd(pub Arc<Connection>);
 
 impl Drop for CallsEnd {
     fn drop(&mut self) {
@@ -258,10 +347,14 @@ where
     let io = TokioIo::new(Heard { io, read: 0, is_heard: Arc::clone(&is_heard) });
     let service = service_fn({
         let (edge, connection) = (Arc::clone(&edge), Arc::clone(&connection));
-        move |request| contract::answer(Arc::clone(&edge), connection.begin_call(), request)
+        move |request| entry::answer(Arc::clone(&edge), connection.begin_call(None), request)
     });
-    let mut http2 = http2::Builder::new(CallExecutor(Arc::clone(&connection)));
-    http2
+    let mut http = auto::Builder::new(CallExecutor(Arc::clone(&connection)));
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.handshake_max())
+        .max_buf_size(HTTP1_BUFFER_BYTES_MAX);
+    http.http2()
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -270,7 +363,7 @@ where
         .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
         .max_local_error_reset_streams(OWN_RESETS_MAX)
         .keep_alive_interval(KEEPALIVE_INTERVAL);
-    let mut serving = pin!(http2.serve_connection(io, service));
+    let mut serving = pin!(http.serve_connection(io, service));
 
     let began = Instant::now();
     let mut leaving: Option<Instant> = None;

@@ -3,7 +3,7 @@
 //! weigh until they are taken, and calls are counted and timed.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
@@ -18,12 +18,14 @@ use metrics::{counter, histogram};
 use prost::Message;
 use tokio::sync::watch;
 use tonic::body::Body;
-use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response, header};
 use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::Service;
 
 use super::connection::{Ongoing, STREAM_WINDOW_BYTES};
+use super::grpc_web::{self, Protocol};
+use super::origins::Origins;
 use super::receive::{Encoding, Messages};
 use crate::admission::{Admission, Amount, Budget, Overloaded, Share};
 use crate::api::{
@@ -53,6 +55,9 @@ pub struct Edge {
     pub limits: Limits,
     pub connections: ConnectionLimits,
     pub draining: watch::Receiver<bool>,
+    pub origins: Origins,
+    /// Where the console is.
+    pub console: Option<SocketAddr>,
     pub routes: Routes,
 }
 
@@ -105,13 +110,9 @@ fn methods() -> impl Iterator<Item = Method> {
 pub async fn answer(
     edge: Arc<Edge>,
     ongoing: Arc<Ongoing>,
+    protocol: Protocol,
     request: Request<Incoming>,
-) -> Result<Response<Answer>, Infallible> {
-    if !is_grpc(request.headers()) {
-        let mut response = Response::new(Answer::empty());
-        *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Ok(response);
-    }
+) -> Response<Answer> {
     let count = CallCount::new(request.uri().path());
     let (client, aside) = ongoing.clients();
     let mut held = None;
@@ -120,13 +121,18 @@ pub async fn answer(
         Some(method) => {
             let client = if method.is_aside { aside } else { client };
             let call = Call::new(client.clone());
-            let answered = edge.call(method, &ongoing, &call, request).await;
+            let answered = edge.call(method, protocol, &ongoing, &call, request).await;
             held = call.answered();
             answered
         }
     };
-    let response = answered.unwrap_or_else(Status::into_http);
-    Ok(with_contract(response).map(|(body, code)| {
+    let mut response = with_contract(answered.unwrap_or_else(Status::into_http));
+    let web = protocol.writer();
+    let last = web.and_then(|web| {
+        response.headers_mut().insert(header::CONTENT_TYPE, web.content_type());
+        grpc_web::take_status(response.headers_mut()).map(|status| web.trailers(&status))
+    });
+    response.map(|(body, code)| {
         // What ends in trailers after a body is counted when they are there.
         let mut count = Some(count);
         if let Some(code) = code
@@ -134,21 +140,22 @@ pub async fn answer(
         {
             count.end(code);
         }
-        Answer { body, call: Some(ongoing), rest: Bytes::new(), held, count }
-    }))
+        Answer { body, call: Some(ongoing), rest: last.unwrap_or_default(), held, count, web }
+    })
 }
 
 impl Edge {
     async fn call(
         &self,
         method: &'static Method,
+        protocol: Protocol,
         ongoing: &Ongoing,
         call: &Call,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Status> {
         let deadline = grpc_timeout(request.headers()).map(|timeout| Instant::now() + timeout);
         *ongoing.deadline.lock() = deadline;
-        let answer = self.answer(method, ongoing, call, deadline, request);
+        let answer = self.answer(method, protocol, ongoing, call, deadline, request);
         match deadline {
             None => answer.await,
             Some(deadline) if deadline <= Instant::now() => Err(deadline_exceeded()),
@@ -163,6 +170,7 @@ impl Edge {
     async fn answer(
         &self,
         method: &'static Method,
+        protocol: Protocol,
         ongoing: &Ongoing,
         call: &Call,
         deadline: Option<Instant>,
@@ -190,6 +198,7 @@ impl Edge {
         };
         let messages = Messages::new(
             body,
+            protocol,
             encoding,
             self.admission.clone(),
             message_bytes_max,
@@ -262,17 +271,6 @@ fn received(
     })
 }
 
-/// <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests>: anything else is to be
-/// answered 415 Unsupported Media Type.
-fn is_grpc(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
-    let rest = content_type.and_then(|value| value.strip_prefix(b"application/grpc"));
-    matches!(
-        rest,
-        Some([] | [b';', ..] | b"+proto" | [b'+', b'p', b'r', b'o', b't', b'o', b';', ..])
-    )
-}
-
 /// Has answers compressed only for clients that compress what they send. Many say by default that
 /// they could unpack, and would pay for it in time on every call without wanting to.
 fn compress_in_kind(headers: &mut HeaderMap) {
@@ -310,11 +308,21 @@ pub struct Answer {
     /// What the answer weighs before it is made.
     held: Option<Share>,
     count: Option<CallCount>,
+    /// What writes the body, if not the framework alone.
+    web: Option<grpc_web::Writer>,
+}
+
+impl Default for Answer {
+    fn default() -> Self {
+        Answer::text("")
+    }
 }
 
 impl Answer {
-    fn empty() -> Self {
-        Answer { body: Body::empty(), call: None, rest: Bytes::new(), held: None, count: None }
+    /// An answer to what is no call.
+    pub fn text(text: &str) -> Self {
+        let rest = Bytes::copy_from_slice(text.as_bytes());
+        Answer { body: Body::empty(), call: None, rest, held: None, count: None, web: None }
     }
 
     fn piece(&mut self) -> Frame<Bytes> {
@@ -344,7 +352,10 @@ impl http_body::Body for Answer {
         };
         match frame.into_data() {
             Ok(data) => {
-                self.rest = data;
+                self.rest = match self.web {
+                    Some(web) => web.data(data),
+                    None => data,
+                };
                 let piece = self.piece();
                 // The pieces weigh for themselves; before the last, what is left weighs as before.
                 if self.rest.is_empty() {
@@ -358,6 +369,10 @@ impl http_body::Body for Answer {
                 let (trailers, code) = trailers_with_contract(trailers);
                 if let Some(count) = self.count.take() {
                     count.end(code);
+                }
+                if let Some(web) = self.web {
+                    self.rest = web.trailers(&trailers);
+                    return Poll::Ready(Some(Ok(self.piece())));
                 }
                 Poll::Ready(Some(Ok(Frame::trailers(trailers))))
             }

@@ -1,16 +1,21 @@
 //! Puts the service on a listener. Nothing here knows what an article is.
 //!
-//! `listener` takes connections in, `connection` serves one and knows its calls, `contract` keeps
-//! the promises that hold for every call, `receive` reads requests under the budget; `health` and
-//! `http` tell about the server from a thread of their own, and `housekeeping` does what has to be
-//! done now and then.
+//! `listener` takes connections in, `connection` serves one and knows its calls, `entry` tells calls
+//! from what is none, `contract` keeps the promises that hold for every call, `receive` reads
+//! requests under the budget, `grpc_web` and `origins` are for browsers; `health` and `http` tell
+//! about the server from a thread of their own, where `console` is served too, and `housekeeping`
+//! does what has to be done now and then.
 
 mod connection;
+mod console;
 mod contract;
+mod entry;
+mod grpc_web;
 mod health;
 mod housekeeping;
 mod http;
 mod listener;
+mod origins;
 mod receive;
 
 use std::convert::Infallible;
@@ -25,8 +30,10 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
+use self::connection::PageCalls;
 use self::contract::Edge;
 use self::health::{Health, Phase};
+use self::origins::Origins;
 use crate::admission::{Amount, Budget};
 use crate::api::pb::served::admin_service_server::AdminServiceServer;
 use crate::api::pb::served::article_service_server::ArticleServiceServer;
@@ -84,7 +91,8 @@ pub async fn run(
     let engine = EngineSlot::default();
     let health = Health::new(phases).await;
     let _beating = AbortOnDrop(tokio::spawn(health.clone().beat(engine.clone())));
-    let _http = http::start(config.http, health.clone()).await?;
+    let http = http::listen(config.http).await?;
+    let console = http.as_ref().map(|http| http.address).filter(|_| config.web.console);
 
     let admission = config.limits.admission();
     let edge = Arc::new(Edge {
@@ -92,9 +100,13 @@ pub async fn run(
         limits: config.limits,
         connections: config.connections,
         draining: draining.clone(),
+        origins: Origins::new(config.web.allowed_origins.clone()),
+        console,
         routes: routes(&config, &engine, &health, &draining).map_err(|error| startup(&error))?,
         admission: admission.clone(),
     });
+    let page_calls = PageCalls::new(Arc::clone(&edge));
+    let _http = http::start(http, health.clone(), console.map(|_| page_calls.clone()))?;
     let serving = AbortOnDrop(tokio::spawn(listener::serve(listener, edge, draining)));
     tracing::info!(%address, "listening");
 
@@ -122,7 +134,7 @@ pub async fn run(
     phase.send_replace(Phase::Ended);
     let _ = drain.send(true);
     tokio::select! {
-        () = serving.ended() => {}
+        ((), ()) = async { tokio::join!(serving.ended(), page_calls.ended()) } => {}
         () = tokio::time::sleep(drain_max) => {
             tracing::warn!("calls were still in work at the end of the drain; ending them");
         }

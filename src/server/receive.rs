@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use tonic::Status;
 use tonic::codegen::http::HeaderMap;
 
+use super::grpc_web::{Protocol, TextReader};
 use crate::admission::{Admission, Amount, Client, Share};
 use crate::api::{
     malformed_message, message_too_large, overloaded, slow_request, unsupported_encoding,
@@ -66,6 +67,8 @@ impl Encoding {
 /// The messages of one request.
 pub struct Messages {
     body: Incoming,
+    /// What reads the body, where it is text.
+    text: Option<TextReader>,
     encoding: Encoding,
     admission: Admission,
     message_bytes_max: usize,
@@ -84,12 +87,22 @@ struct Header {
 impl Messages {
     pub fn new(
         body: Incoming,
+        protocol: Protocol,
         encoding: Encoding,
         admission: Admission,
         message_bytes_max: usize,
         time_max: Duration,
     ) -> Self {
-        Messages { body, encoding, admission, message_bytes_max, time_max, have: Bytes::new() }
+        let text = (protocol == Protocol::WebText).then(TextReader::default);
+        Messages {
+            body,
+            text,
+            encoding,
+            admission,
+            message_bytes_max,
+            time_max,
+            have: Bytes::new(),
+        }
     }
 
     /// The message of a request that has only one. The share grows by what it weighs.
@@ -195,13 +208,18 @@ impl Messages {
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, Status> {
         loop {
-            match self.body.frame().await {
-                None => return Ok(None),
-                Some(Err(_)) => return Err(malformed_message("the request broke off")),
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) if !data.is_empty() => return Ok(Some(data)),
-                    _ => {}
-                },
+            let frame = match self.body.frame().await {
+                Some(frame) => frame.map_err(|_| malformed_message("the request broke off"))?,
+                None if self.text.as_ref().is_none_or(TextReader::is_done) => return Ok(None),
+                None => return Err(malformed_message("its base64 breaks off")),
+            };
+            let Ok(mut data) = frame.into_data() else { continue };
+            if let Some(text) = &mut self.text {
+                let broken = |error| malformed_message(&format!("it is no base64: {error}"));
+                data = text.read(&data).map_err(broken)?;
+            }
+            if !data.is_empty() {
+                return Ok(Some(data));
             }
         }
     }

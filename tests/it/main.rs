@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod browser;
 mod client;
 mod damage;
 mod disk;
