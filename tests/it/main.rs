@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod cli;
 mod client;
 mod damage;
 mod disk;
