@@ -4,8 +4,9 @@
 //! setting stands here once: its field is the flag, the variable and the key, and its value in
 //! `default` is the one that the help tells.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, FromArgMatches, ValueEnum};
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
+use figment::value::Value;
 use serde::{Deserialize, Serialize};
 use tonic::codegen::http::uri::Authority;
 
@@ -28,8 +30,10 @@ pub struct Config {
     #[serde(skip)]
     pub config: Option<PathBuf>,
 
-    /// Address to serve gRPC on
-    #[arg(long, env = "NEWSPRINT_LISTEN", value_name = "ADDR", default_value_t = Config::default().listen)]
+    /// Address to serve gRPC on: 127.0.0.1:50051, localhost:50051, or :50051 for every address of
+    /// this machine (IPv4; [::]:50051 for both kinds)
+    #[arg(long, env = "NEWSPRINT_LISTEN", value_name = "ADDR", default_value_t = Config::default().listen, value_parser = parse_addr)]
+    #[serde(deserialize_with = "deserialize_addr")]
     pub listen: SocketAddr,
 
     /// Folder of the embedded store, made if it is not there
@@ -251,6 +255,29 @@ impl ConnectionLimits {
     }
 }
 
+/// Reads an address to listen on. Of a name with several addresses the first is taken, IPv4 before
+/// IPv6, as the default has it.
+fn parse_addr(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(addr) = text.parse() {
+        return Ok(addr);
+    }
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    if port.parse::<u16>().is_err() {
+        return Err(format!("'{text}' is no address such as 127.0.0.1:50051 or localhost:50051"));
+    }
+    let host = if host.is_empty() { "0.0.0.0" } else { host };
+    let found = format!("{host}:{port}").to_socket_addrs();
+    let mut found: Vec<SocketAddr> = found.into_iter().flatten().collect();
+    found.sort_by_key(SocketAddr::is_ipv6);
+    found.first().copied().ok_or_else(|| format!("'{host}' is no address or name of this machine"))
+}
+
+fn deserialize_addr<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<SocketAddr, D::Error> {
+    parse_addr(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+}
+
 /// Where `/metrics`, `/healthz` and, for whoever asks by gRPC, the health of the server are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpAddr {
@@ -265,9 +292,7 @@ impl FromStr for HttpAddr {
         if text == "off" {
             return Ok(HttpAddr::Off);
         }
-        text.parse()
-            .map(HttpAddr::At)
-            .map_err(|_| format!("'{text}' is neither an address such as 127.0.0.1:9464 nor 'off'"))
+        parse_addr(text).map(HttpAddr::At).map_err(|error| format!("{error}; 'off' for none"))
     }
 }
 
@@ -365,12 +390,17 @@ pub enum LogFormat {
 pub enum ConfigError {
     #[error("the configuration file {0} is not there")]
     NoFile(PathBuf),
-    #[error("the configuration cannot be read: {0}")]
-    Unreadable(#[from] Box<figment::Error>),
+    #[error("{}: {reason}", place(file, *line))]
+    Unreadable { file: PathBuf, line: Option<usize>, reason: String },
     #[error(transparent)]
     Flags(#[from] clap::Error),
     #[error("{name} must be between {min} and {max}, not {value}")]
     OutOfRange { name: &'static str, min: usize, max: usize, value: usize },
+}
+
+fn place(file: &Path, line: Option<usize>) -> String {
+    let file = file.display();
+    line.map_or_else(|| file.to_string(), |line| format!("{file} line {line}"))
 }
 
 impl Config {
@@ -395,6 +425,16 @@ impl Config {
             let source = matches.value_source(id);
             matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
         };
+        let settings: BTreeMap<String, Value> = Figment::from(Toml::file_exact(file))
+            .extract()
+            .map_err(|error| unreadable(file, None, &error))?;
+        check_known(file, settings.keys())?;
+        for (key, value) in &settings {
+            let alone = Figment::from(Serialized::defaults(Config::default()))
+                .merge(Serialized::default(key, value));
+            // Each by itself: of all together the error does not say in which it is.
+            alone.extract::<Config>().map_err(|error| unreadable(file, Some(key), &error))?;
+        }
         let given = serde_json::to_value(&self).unwrap_or_default();
         let given: serde_json::Map<String, serde_json::Value> = match given {
             serde_json::Value::Object(all) => {
@@ -405,9 +445,55 @@ impl Config {
         let figment = Figment::from(Serialized::defaults(Config::default()))
             .merge(Toml::file_exact(file))
             .merge(Serialized::defaults(given));
-        let completed: Config = figment.extract().map_err(Box::new)?;
+        let completed: Config =
+            figment.extract().map_err(|error| unreadable(file, None, &error))?;
         Ok(Config { config: self.config, ..completed })
     }
+}
+
+/// The names of all settings, as a file has them.
+fn names() -> Vec<String> {
+    match serde_json::to_value(Config::default()) {
+        Ok(serde_json::Value::Object(settings)) => settings.into_iter().map(|it| it.0).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn check_known<'a>(
+    file: &Path,
+    mut keys: impl Iterator<Item = &'a String>,
+) -> Result<(), ConfigError> {
+    let names = names();
+    let Some(key) = keys.find(|key| !names.contains(key)) else { return Ok(()) };
+    let near = names.iter().map(|name| (strsim::damerau_levenshtein(name, key), name));
+    let near = near.filter(|(edits, _)| *edits <= 3).min();
+    let near = near.map_or(String::new(), |(_, name)| format!(" (is it '{name}'?)"));
+    let names = names.join(", ");
+    Err(ConfigError::Unreadable {
+        file: file.to_owned(),
+        line: line_of(file, key),
+        reason: format!("there is no setting '{key}'{near}; there are {names}"),
+    })
+}
+
+fn unreadable(file: &Path, key: Option<&str>, error: &figment::Error) -> ConfigError {
+    let reason = match key {
+        Some(key) => format!("{key}: {}", error.kind),
+        // Of a file that is no TOML, the parser tells where.
+        None => error.kind.to_string(),
+    };
+    let line = key.and_then(|key| line_of(file, key));
+    ConfigError::Unreadable { file: file.to_owned(), line, reason }
+}
+
+/// The line on which a setting stands: a name, and then an equals sign.
+fn line_of(file: &Path, key: &str) -> Option<usize> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let is_it = |line: &str| {
+        let name = line.split('=').next().unwrap_or_default().trim();
+        name.trim_matches(['"', '\'']) == key
+    };
+    text.lines().position(is_it).map(|line| line + 1)
 }
 
 fn check(name: &'static str, value: usize, min: usize, max: usize) -> Result<(), ConfigError> {
@@ -505,6 +591,19 @@ mod tests {
     }
 
     #[test]
+    fn an_address_may_be_a_name() {
+        let addr = |text: &str| parse_addr(text).map(|addr| addr.to_string());
+        assert_eq!(addr("localhost:50051").as_deref(), Ok("127.0.0.1:50051"));
+        assert_eq!(addr(":50051").as_deref(), Ok("0.0.0.0:50051"));
+        assert_eq!(addr("[::]:50051").as_deref(), Ok("[::]:50051"));
+        for wrong in ["", "50051", "localhost", "localhost:http", "no.such.name.invalid:1"] {
+            assert!(addr(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(load("listen = 'localhost:7'", &[]).unwrap().listen.port(), 7);
+        assert_eq!(load("", &["--http", ":7"]).unwrap().http.to_string(), "0.0.0.0:7");
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused_by_name() {
         let check = |toml: &str, name: &str| {
             let error = load(toml, &[]).unwrap_err().to_string();
@@ -517,6 +616,19 @@ mod tests {
         check("http = 'on'", "off");
         check("allowed-origins = ['https://desk.example/page']", "without a path");
         check("allowed-origins = ['Desk.example']", "desk.example");
+        let told =
+            load("drain-seconds = 3\n\nlissten = '127.0.0.1:1'", &[]).unwrap_err().to_string();
+        assert!(
+            told.contains("newsprint.toml line 3: there is no setting 'lissten' (is it 'listen'?)"),
+            "{told}"
+        );
+        assert!(
+            told.contains("there are backups, ") && told.contains(", title-bytes-max"),
+            "{told}"
+        );
+        check("drain-seconds = 'long'", "newsprint.toml line 1: drain-seconds: ");
+        check("\nin-flight-max = 'many'", "newsprint.toml line 2: in-flight-max: ");
+        check("drain-seconds = ", "newsprint.toml: ");
         check("memory-bytes-max = 4194304", "memory-bytes-max");
         check("body-bytes-max = 8388608", "message-bytes-max");
         check("receive-seconds-max = 0", "receive-seconds-max");

@@ -5,16 +5,18 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
-use newsprint::api::pb::CreateBackupRequest;
+use newsprint::api::pb::{CreateBackupRequest, CreateBackupResponse};
 use newsprint::store::{self, BackupInfo};
 
-use super::client::{Connection, refusal};
+use super::check;
+use super::client::Connection;
 use super::output::{self, ProtoJson};
 
 #[derive(Debug, Subcommand)]
 pub enum BackupCommand {
     Create(CreateArgs),
     List(ListArgs),
+    Verify(VerifyArgs),
 }
 
 /// Have the server copy everything it remembers, while it serves
@@ -33,8 +35,6 @@ pub struct CreateArgs {
 }
 
 /// List the backups in a folder of this machine
-///
-/// `newsprint check DIR` verifies one, record by record.
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// The server's backup folder
@@ -47,6 +47,29 @@ pub struct ListArgs {
     backups: PathBuf,
 
     /// Print the list as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Verify a backup, record by record
+///
+/// Exits with 1 if anything is wrong.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The backup's name
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    /// The server's backup folder
+    #[arg(
+        long,
+        env = "NEWSPRINT_BACKUPS",
+        value_name = "DIR",
+        default_value = "newsprint-backups"
+    )]
+    backups: PathBuf,
+
+    /// Print the report as JSON
     #[arg(long)]
     json: bool,
 }
@@ -73,15 +96,19 @@ pub fn run(command: &BackupCommand) -> Result<()> {
     match command {
         BackupCommand::Create(args) => create(args),
         BackupCommand::List(args) => list(args),
+        BackupCommand::Verify(args) => check::verify(&args.backups.join(&args.name), args.json),
     }
 }
 
 fn create(args: &CreateArgs) -> Result<()> {
     super::block_on(async {
-        let mut client = args.connection.connect().await?.admin();
-        let request = args.connection.request(CreateBackupRequest { name: args.name.clone() });
-        let response = client.create_backup(request).await.map_err(|status| refusal(&status))?;
-        let backup = response.into_inner();
+        let client = args.connection.connect().await?.admin();
+        let request = CreateBackupRequest { name: args.name.clone() };
+        let answer = args.connection.call(request, |request| {
+            let mut client = client.clone();
+            async move { client.create_backup(request).await }
+        });
+        let backup: CreateBackupResponse = answer.await?;
         if args.json {
             return ProtoJson::new()?.print("CreateBackupResponse", &backup);
         }
@@ -98,7 +125,7 @@ fn list(args: &ListArgs) -> Result<()> {
 
 pub fn restore(args: &RestoreArgs) -> Result<()> {
     if !args.no_check {
-        let report = output::with_spinner("checking", || store::check(&args.backup, |_| {}))?;
+        let report = check::check(&args.backup)?;
         if report.problem_count > 0 {
             bail!(
                 "the backup is damaged; 'newsprint check {}' tells how, and --no-check restores \

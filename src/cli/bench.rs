@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
 use newsprint::api::pb;
 use newsprint::api::pb::article_service_client::ArticleServiceClient;
@@ -24,7 +24,9 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::client::Connection;
-use super::lines::{Line, Lines};
+use super::fields::{Mapping, Notes, article_from_json};
+use super::formats::{Line, Lines};
+use super::info::wait_until_serving;
 use super::{input, output};
 use articles::Articles;
 use load::{Call, Figures, Load};
@@ -96,7 +98,17 @@ enum CallKind {
 pub fn run(args: &BenchArgs) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let report = runtime.block_on(measure(args))?;
-    if args.json { output::print_json(&report) } else { output::print_text(&report) }
+    if args.json {
+        output::print_json(&report)?
+    } else {
+        output::print_text(&report)?
+    }
+    let errors: u64 = report.rows.iter().map(|row| row.figures.errors).sum();
+    let reason = report.rows.iter().find_map(|row| row.figures.first_error.as_ref());
+    match reason {
+        Some(reason) => bail!("{errors} articles were refused, the first of them: {reason}"),
+        None => Ok(()),
+    }
 }
 
 async fn measure(args: &BenchArgs) -> Result<Report> {
@@ -108,9 +120,13 @@ async fn measure(args: &BenchArgs) -> Result<Report> {
         Some(addr) => Target::Other(addr.clone()),
         None => Target::Own(Server::start().await?),
     };
-    let channels = connect(&server.addr(), args.connections).await?;
+    let channels = connect(&server.addr(), args.connections, true).await?;
     let stored = Load { call: Call::Batch(100), in_flight: 8, next: 0, articles: articles.clone() };
-    let (_, mut next) = stored.run(&channels, load::Until::Articles(args.stored)).await?;
+    let stored = stored.run(&channels, load::Until::Articles(args.stored), "storing").await?;
+    if let (Figures { first_error: Some(error), errors, .. }, _) = &stored {
+        bail!("{errors} of the articles to begin with were not remembered: {error}");
+    }
+    let mut next = stored.1;
 
     let mut rows = Vec::new();
     for &kind in &args.calls {
@@ -123,13 +139,14 @@ async fn measure(args: &BenchArgs) -> Result<Report> {
         };
         let load = Load { call, in_flight, next, articles: Arc::clone(&articles) };
         let until = load::Until::Elapsed(Duration::from_secs(args.seconds));
-        let measured = load.run(&channels, until).await?;
+        let name = format!("{kind:?}").to_lowercase();
+        let measured = load.run(&channels, until, &name).await?;
         next = measured.1;
         let echo = if args.echo {
             let echo = echo::Echo::start().await?;
-            let channels = connect(&echo.addr.to_string(), args.connections).await?;
+            let channels = connect(&echo.addr.to_string(), args.connections, false).await?;
             let load = Load { call, in_flight, next, articles: Arc::clone(&articles) };
-            Some(load.run(&channels, until).await?.0)
+            Some(load.run(&channels, until, &format!("{name}, echo")).await?.0)
         } else {
             None
         };
@@ -139,11 +156,22 @@ async fn measure(args: &BenchArgs) -> Result<Report> {
     Ok(Report { stored: args.stored, mean_bytes: articles.mean_bytes(), rows })
 }
 
-async fn connect(addr: &str, connections: u32) -> Result<Vec<ArticleServiceClient<Transport>>> {
+/// How long a server may take to open its store.
+const SERVES_WITHIN: Duration = Duration::from_secs(120);
+
+async fn connect(
+    addr: &str,
+    connections: u32,
+    has_health: bool,
+) -> Result<Vec<ArticleServiceClient<Transport>>> {
     let connection = Connection { addr: addr.to_owned(), ..Connection::default() };
     let mut clients = Vec::new();
     for _ in 0..connections {
-        clients.push(connection.articles().await?);
+        let client = connection.connect().await?;
+        if has_health && clients.is_empty() {
+            wait_until_serving(&client, SERVES_WITHIN).await?;
+        }
+        clients.push(client.articles());
     }
     Ok(clients)
 }
@@ -162,7 +190,7 @@ impl Supply {
         let mut articles = Vec::new();
         while let Some(line) = lines.next(LINE_BYTES_MAX)? {
             let Line::Text(json) = line else { continue };
-            let article = input::article_from_json(&json)
+            let article = article_from_json(&json, &Mapping::default(), &mut Notes::default())
                 .map_err(|reason| anyhow!("line {} of {name}: {reason}", lines.line()))?;
             let pb::Article { title, body, source, language, .. } = article;
             articles.push(Article { title, body, source, language, ..Article::default() });
@@ -293,7 +321,7 @@ fn write_figures(
     in_flight: u32,
     figures: &Figures,
 ) -> fmt::Result {
-    let Figures { articles_per_second, p50, p90, p99, p999, max, errors } = figures;
+    let Figures { articles_per_second, p50, p90, p99, p999, max, errors, .. } = figures;
     writeln!(
         f,
         "{name:<14} {in_flight:>9} {articles_per_second:>11.0} {p50:>8.2} {p90:>8.2} {p99:>8.2} \

@@ -1,7 +1,8 @@
 //! `newsprint check`: whether everything in a data folder is there and whole.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -24,17 +25,31 @@ pub struct CheckArgs {
 }
 
 pub fn run(args: &CheckArgs) -> Result<()> {
-    let report = output::with_spinner("checking", || store::check(&args.folder, |_| {}))?;
-    if args.json {
+    verify(&args.folder, args.json)
+}
+
+/// Tells what is wrong with a data folder or backup, and fails if anything is.
+pub fn verify(folder: &Path, json: bool) -> Result<()> {
+    let report = check(folder)?;
+    if json {
         output::print_json(&report)?
     } else {
         output::print_text(&Shown(&report))?
     }
     match report.problem_count {
         0 => Ok(()),
-        1 => bail!("{} is damaged: 1 problem", args.folder.display()),
-        count => bail!("{} is damaged: {count} problems", args.folder.display()),
+        1 => bail!("{} is damaged: 1 problem", folder.display()),
+        count => bail!("{} is damaged: {count} problems", folder.display()),
     }
+}
+
+/// Reads everything in a data folder or backup, which takes a while.
+pub fn check(folder: &Path) -> Result<CheckReport> {
+    let bar = output::progress_bar(0, "{spinner} checking, {human_pos} articles, {per_sec}");
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let report = store::check(folder, |articles| bar.set_position(articles));
+    bar.finish_and_clear();
+    Ok(report?)
 }
 
 /// A report for people.

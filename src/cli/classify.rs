@@ -12,10 +12,10 @@ use newsprint::article::Article;
 use newsprint::text::Document;
 
 use super::block_on;
-use super::client::{Connection, refusal};
+use super::client::Connection;
 use super::input::display_name;
 use super::output::{self, ProtoJson};
-use super::submit::ArticleArgs;
+use super::submit::{ArticleArgs, for_each_file};
 
 /// Tell what articles are about, and remember nothing
 ///
@@ -45,27 +45,27 @@ pub fn run(args: &ClassifyArgs) -> Result<()> {
 }
 
 async fn classify_remotely(args: &ClassifyArgs, json: Option<ProtoJson>) -> Result<()> {
-    let mut client = args.connection.articles().await?;
-    for file in &args.articles.files {
+    let client = args.connection.articles().await?;
+    for_each_file(&args.articles.files, async |file| {
         let article = args.articles.read(file)?;
-        let request = args.connection.request(pb::AnalyzeArticleRequest {
+        let request = pb::AnalyzeArticleRequest {
             collection: args.articles.collection.clone(),
             article: Some(article.clone()),
             options: Some(args.articles.options()),
-        });
+        };
         let start = Instant::now();
-        let response = client.analyze_article(request).await;
-        let elapsed = start.elapsed();
-        let response = response
-            .map_err(|status| refusal(&status))
-            .with_context(|| format!("{} was not analysed", display_name(file)))?
-            .into_inner();
+        let answer = args.connection.call(request, |request| {
+            let mut client = client.clone();
+            async move { client.analyze_article(request).await }
+        });
+        let response: pb::AnalyzeArticleResponse =
+            answer.await.with_context(|| format!("{} was not analysed", display_name(file)))?;
         match &json {
-            Some(json) => json.print("AnalyzeArticleResponse", &response)?,
-            None => print(file, &article, &response.analysis.unwrap_or_default(), elapsed)?,
+            Some(json) => json.print("AnalyzeArticleResponse", &response),
+            None => print(file, &article, &response.analysis.unwrap_or_default(), start.elapsed()),
         }
-    }
-    Ok(())
+    })
+    .await
 }
 
 fn print(
@@ -84,20 +84,19 @@ fn print(
 
 fn classify_locally(args: &ClassifyArgs, json: Option<ProtoJson>) -> Result<()> {
     let analyser = load_model(args.model.as_ref())?;
-    for file in &args.articles.files {
+    block_on(for_each_file(&args.articles.files, async |file| {
         let article = args.articles.read(file)?;
         let said = classify(&analyser, &article, args.articles.explain);
         match &json {
-            Some(json) => json.print("Classification", &said)?,
+            Some(json) => json.print("Classification", &said),
             None => {
                 let mut out = output::stdout();
                 output::write_title(&mut out, &article, &display_name(file))?;
                 output::write_classification(&mut out, &said)?;
-                writeln!(out)?;
+                Ok(writeln!(out)?)
             }
         }
-    }
-    Ok(())
+    }))
 }
 
 fn classify(analyser: &Analyser, article: &pb::Article, explain: bool) -> pb::Classification {

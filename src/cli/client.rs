@@ -1,24 +1,30 @@
 //! What the commands that talk to a server share: how to reach it, and how to tell its errors.
 
+use std::cell::Cell;
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use backon::{ExponentialBuilder, Retryable};
 use clap::Args;
+use newsprint::api::pb;
 use newsprint::api::pb::article_service_client::ArticleServiceClient;
 use newsprint::client::{self, Client, ConnectError};
+use prost::Message;
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request, Response, Status};
+
+use super::output;
 
 #[derive(Debug, Clone, Args)]
 pub struct Connection {
-    /// Where the server is; http:// may be left out, https:// talks TLS
+    /// Where the server is; with https:// before it TLS is talked
     #[arg(
         long,
         env = "NEWSPRINT_ADDR",
         value_name = "ADDR",
-        default_value = "http://127.0.0.1:50051",
+        default_value = "127.0.0.1:50051",
         help_heading = "Connection"
     )]
     pub addr: String,
@@ -66,7 +72,7 @@ pub struct Connection {
 impl Default for Connection {
     fn default() -> Self {
         Connection {
-            addr: "http://127.0.0.1:50051".to_owned(),
+            addr: "127.0.0.1:50051".to_owned(),
             timeout: 30,
             token_file: None,
             tls_ca: None,
@@ -76,17 +82,59 @@ impl Default for Connection {
     }
 }
 
+/// A server that is being started does not listen yet.
+const LISTENS_WITHIN: Duration = Duration::from_secs(2);
+
 impl Connection {
     pub async fn connect(&self) -> Result<Client> {
-        self.builder()?.connect().await.map_err(|error| match error {
-            ConnectError::Transport(error) => anyhow!(
+        let connect = || async { self.builder()?.connect().await.map_err(anyhow::Error::from) };
+        let is_absent = |error: &anyhow::Error| {
+            matches!(error.downcast_ref(), Some(ConnectError::Transport(_)))
+        };
+        let client = connect.retry(patience(LISTENS_WITHIN)).when(is_absent).await;
+        let client = client.map_err(|error| match error.downcast::<ConnectError>() {
+            Ok(ConnectError::Transport(error)) => anyhow!(
                 "cannot reach a server at {}: {}; start one with 'newsprint serve', or say where \
                  it is with --addr",
                 self.addr,
                 last_cause(&error)
             ),
-            error => anyhow!(error).context("--addr or --token-file cannot be used"),
-        })
+            Ok(error) => anyhow!(error).context("--addr or --token-file cannot be used"),
+            Err(error) => error,
+        })?;
+        output::print_detail(&format!("connected to {}", self.addr));
+        Ok(client)
+    }
+
+    /// Makes a call, and again while the server starts or is busy, within the timeout.
+    pub async fn call<Q: Clone, A, F>(
+        &self,
+        message: Q,
+        method: impl Fn(Request<Q>) -> F,
+    ) -> Result<A>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let deadline = Instant::now() + Duration::from_secs(self.timeout.into());
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let attempt = || {
+            let mut request = Request::new(message.clone());
+            request.set_timeout(left());
+            method(request)
+        };
+        let told = Cell::new(false);
+        let answer = attempt
+            .retry(patience(left()))
+            .when(|status| client::Error::from(status.clone()).is_passing())
+            .adjust(|_, delay| delay.filter(|delay| *delay < left()))
+            .notify(|status, delay| {
+                let is_long = delay >= Duration::from_millis(500);
+                if is_long && !told.replace(true) {
+                    output::print_note(&format!("waiting for the server: {}", describe(status)));
+                }
+            })
+            .await;
+        answer.map(Response::into_inner).map_err(|status| refusal(&status))
     }
 
     pub async fn articles(&self) -> Result<ArticleServiceClient<client::Transport>> {
@@ -126,6 +174,15 @@ impl Connection {
     }
 }
 
+/// Tries again at growing intervals for so long.
+fn patience(total: Duration) -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(50))
+        .with_max_delay(Duration::from_secs(1))
+        .without_max_times()
+        .with_total_delay(Some(total))
+}
+
 fn read(file: &Path) -> Result<String> {
     std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
 }
@@ -155,6 +212,12 @@ pub fn refusal(status: &Status) -> anyhow::Error {
         }
         _ => anyhow!("the server says: {}", describe(status)),
     }
+}
+
+/// An article's error is a status, with the same fields and numbers.
+pub fn status_of(error: &pb::ItemError) -> Status {
+    let details = error.encode_to_vec().into();
+    Status::with_details(Code::from_i32(error.code), error.message.clone(), details)
 }
 
 /// Whether the same call may well succeed a little later.

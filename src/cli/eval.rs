@@ -2,10 +2,12 @@
 
 mod duplicates;
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::{Args, Subcommand};
+use newsprint::topics::data::read_articles;
 use newsprint::topics::eval::{LabelFigures, evaluate};
 
 use super::classify::load_model;
@@ -53,6 +55,7 @@ fn eval_topics(args: &TopicsArgs) -> Result<()> {
     let model = load_model(args.model.as_ref())?.topics;
     let names: Vec<&str> = model.labels().iter().map(|label| label.name.as_str()).collect();
     check_labels(&args.min_f1, &names)?;
+    check_file_labels(&args.file, &names)?;
     let report = output::with_spinner("scoring", || evaluate(&model, &args.file))?;
     if args.json {
         output::print_json(&report)?;
@@ -95,6 +98,24 @@ pub fn check_labels(minimums: &[Minimum], names: &[&str]) -> Result<()> {
     }
 }
 
+/// A model cannot be measured by labels it does not have, and figures without them would look as if
+/// it was.
+fn check_file_labels(file: &Path, names: &[&str]) -> Result<()> {
+    let mut lacking = BTreeSet::new();
+    read_articles(file, |article| {
+        let labels = article.labels_named().filter(|label| !names.contains(label));
+        lacking.extend(labels.map(str::to_owned));
+    })?;
+    ensure!(
+        lacking.is_empty(),
+        "{} has labels that the model lacks: {}; the model's labels are {}",
+        file.display(),
+        lacking.into_iter().collect::<Vec<_>>().join(", "),
+        names.join(", ")
+    );
+    Ok(())
+}
+
 /// What was below a stated minimum. A label without positives cannot be measured.
 pub fn missed(labels: &[LabelFigures], minimums: &[Minimum]) -> Vec<String> {
     let mut missed = Vec::new();
@@ -132,6 +153,17 @@ mod tests {
         for text in ["", "trade", "trade=", "1.1", "-1", "NaN"] {
             assert!(parse_minimum(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn labels_that_the_model_lacks_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("labelled.jsonl");
+        std::fs::write(&file, "{\"labels\": [\"sea\", \"trade\"]}\n{\"unknown\": [\"weather\"]}\n")
+            .unwrap();
+        assert!(check_file_labels(&file, &["sea", "trade", "weather"]).is_ok());
+        let error = check_file_labels(&file, &["politics", "trade"]).unwrap_err().to_string();
+        assert!(error.ends_with("lacks: sea, weather; the model's labels are politics, trade"));
     }
 
     #[test]

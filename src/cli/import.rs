@@ -1,8 +1,9 @@
 //! `newsprint import`.
 //!
 //! A thread reads batches; some of them are on their way to the server at the same time, on one
-//! connection; answers are taken in the order of the file. So there is always one line up to which
-//! everything is done, and that is all there is to remember for going on later.
+//! connection; answers are taken in the order of the file. So there is always one record up to which
+//! everything is done, and that, with a hash of what came before, is all there is to remember for
+//! going on later.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use backon::{ExponentialBuilder, Retryable};
 use clap::Args;
+use encoding_rs::Encoding;
 use futures_util::{Stream, StreamExt};
 use indicatif::{HumanCount, ProgressBar};
 use newsprint::api::pb;
@@ -24,32 +26,48 @@ use newsprint::api::pb::article_service_client::ArticleServiceClient;
 use newsprint::api::pb::batch_submit_articles_result::Result as Item;
 use newsprint::client::Transport;
 use newsprint::config::Limits;
-use prost::Message;
-use serde::Serialize;
-use tokio::sync::mpsc;
+use serde::{Serialize, Serializer};
+use serde_json::Map;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 
 use super::asked_to_stop;
-use super::batches::{Batch, BatchLimits, BatchReader, Origin, Refused};
-use super::client::{Connection, describe, is_passing, refusal};
+use super::batches::{self, Batch, BatchLimits, Ended, Mark, Origin, Refused};
+use super::client::{Connection, describe, is_passing, refusal, status_of};
+use super::fields::{Mapping, Notes, Renamed};
+use super::formats::{Format, Reading, Source};
 use super::input::{display_name, is_stdin};
-use super::lines::Lines;
 use super::output::{self, BOLD, CYAN, DIM, GREEN, RED, YELLOW};
 use super::resume::{Progress, ResumeFile, beside};
 
-/// Submit a whole file of articles to a server
+/// Submit a whole file of articles, or a folder of them, to a server
 ///
-/// The file has one article per line as JSON, with the fields of an article (article_id, title,
-/// body, url, source, publish_time, language, attributes); id, text and date are understood as
-/// well. A line that is no article, or that the server refuses, is written to a file of errors
+/// Reads JSON Lines, JSON, CSV and TSV with a header line, and WARC, each plain, gzipped or
+/// compressed with Zstandard, and folders of text and HTML files. Fields go by the names of an
+/// article (article_id, title, body, url, source, publish_time, language, attributes) or by those
+/// that NewsAPI, GDELT, RSS readers and others have for them; what is not understood is told at
+/// the end. A record that is no article, or that the server refuses, is written to a file of errors
 /// and does not stop the import. An import that was interrupted goes on where it was when the
 /// same command is given again.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// The file, plain or gzipped; '-' reads standard input
-    #[arg(value_name = "FILE.jsonl[.gz]")]
+    /// The file or folder; '-' reads standard input
+    #[arg(value_name = "FILE")]
     file: PathBuf,
+
+    /// What the file is [default: told by its first bytes]
+    #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Format")]
+    format: Option<Format>,
+
+    /// What the file's fields or columns are: body=content,title=headline; may be repeated
+    #[arg(long, value_name = "FIELD=NAME", value_delimiter = ',', help_heading = "Format")]
+    map: Vec<Renamed>,
+
+    /// How the file's text is encoded, such as windows-1252 [default: UTF-8, or UTF-16 if it looks
+    /// so]
+    #[arg(long, value_name = "NAME", value_parser = parse_encoding, help_heading = "Format")]
+    encoding: Option<&'static Encoding>,
 
     /// The collection to put the articles into
     #[arg(long, env = "NEWSPRINT_COLLECTION", value_name = "NAME", default_value = "default")]
@@ -66,12 +84,12 @@ pub struct ImportArgs {
         value_parser = clap::value_parser!(u16).range(1..=256))]
     in_flight: u16,
 
-    /// Where to write the lines that could not be imported, with the reason [default:
+    /// Where to write the records that could not be imported, with the reason [default:
     /// FILE.errors.jsonl]
     #[arg(long, value_name = "FILE")]
     errors: Option<PathBuf>,
 
-    /// Begin at the first line, whatever an earlier import has done
+    /// Begin at the first record, whatever an earlier import has done
     #[arg(long)]
     restart: bool,
 
@@ -83,15 +101,22 @@ pub struct ImportArgs {
     connection: Connection,
 }
 
+fn parse_encoding(label: &str) -> Result<&'static Encoding, String> {
+    Encoding::for_label(label.as_bytes())
+        .ok_or_else(|| format!("'{label}' is no encoding such as utf-8, utf-16 or windows-1252"))
+}
+
 pub fn run(args: &ImportArgs) -> Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(import(args))
 }
 
 async fn import(args: &ImportArgs) -> Result<()> {
     let name = display_name(&args.file);
-    let lines = Lines::open(&args.file).with_context(|| format!("cannot read {name}"))?;
-    let mut state = State::load(args)?;
-    let mut errors = ErrorLog::new(args, state.progress.lines_done > 0)?;
+    let reading =
+        Reading { format: args.format, encoding: args.encoding, mapping: Mapping::new(&args.map) };
+    let source = Source::open(&args.file, &reading)?;
+    let unit = source.unit();
+    let mut state = State::load(args, unit)?;
     let server = args.connection.connect().await?;
     let limits = server_limits(args, server.admin()).await?;
 
@@ -101,8 +126,12 @@ async fn import(args: &ImportArgs) -> Result<()> {
     };
     let in_flight =
         usize::from(args.in_flight).min(limits.in_flight_max / batch_limits.articles_max).max(1);
-    let reader = BatchReader::new(lines, batch_limits);
-    let bar = progress_bar(&state.progress);
+    let bar = progress_bar(&args.file);
+    let (batches, begun) = read_batches(source, args.file.clone(), reading, &state, batch_limits);
+    // A long file takes a while to be looked through.
+    let goes_on = begun.await.unwrap_or_default();
+    state.begin(goes_on);
+    let mut errors = ErrorLog::new(args, unit, goes_on)?;
     let sender = Sender {
         client: server.articles(),
         connection: args.connection.clone(),
@@ -114,7 +143,7 @@ async fn import(args: &ImportArgs) -> Result<()> {
     let start = Instant::now();
     let mut tally = Tally::default();
     let is_interrupted = Cell::new(false);
-    let answers = read_batches(reader, state.progress.lines_done)
+    let answers = batches
         .take_until(async {
             asked_to_stop().await;
             is_interrupted.set(true);
@@ -132,9 +161,9 @@ async fn import(args: &ImportArgs) -> Result<()> {
             None => break Ok(()),
         };
         errors.write(&answered)?;
-        tally.add(&answered);
+        bar.set_position(answered.end.bytes_read);
         state.advance(&answered);
-        bar.set_position(answered.bytes_read);
+        tally.add(answered);
         bar.set_message(tally.line(start.elapsed()));
     };
     bar.finish_and_clear();
@@ -147,22 +176,29 @@ async fn import(args: &ImportArgs) -> Result<()> {
     } else {
         print(&summary)?
     }
-    if !is_whole && state.progress.lines_done > 0 {
+    for (note, count) in tally.notes.lines() {
+        output::print_warning(&format!("{note} ({} {unit}{})", HumanCount(count), plural(count)));
+    }
+    if !is_whole && state.progress.records_done > 0 {
         output::print_note(&state.go_on_hint());
     }
     result.context("the import broke off")?;
     ensure!(!is_interrupted.get(), "the import was interrupted");
     match state.progress.errors {
         0 => Ok(()),
-        1 => bail!("1 line was not imported; {} says why", errors.path.display()),
+        1 => bail!("1 {unit} was not imported; {} says why", errors.path.display()),
         count => {
             bail!(
-                "{} lines were not imported; {} says why",
+                "{} {unit}s were not imported; {} says why",
                 HumanCount(count),
                 errors.path.display()
             )
         }
     }
+}
+
+fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }
 
 async fn exit_when_asked_again() {
@@ -221,26 +257,39 @@ fn backoff() -> ExponentialBuilder {
         .with_jitter()
 }
 
-/// Reads the file on a thread of its own, a little ahead of what is sent. The program does not
-/// wait for the thread: it may be held up for ever by a terminal that nobody types at.
+/// Reads the file on a thread of its own, a little ahead of what is sent, and tells when it begins
+/// whether it goes on where an earlier import was. The program does not wait for the thread: it may
+/// be held up for ever by a terminal that nobody types at.
 fn read_batches(
-    mut reader: BatchReader,
-    lines_done: u64,
-) -> impl Stream<Item = io::Result<Batch>> + Unpin {
+    source: Source,
+    file: PathBuf,
+    reading: Reading,
+    state: &State,
+    limits: BatchLimits,
+) -> (impl Stream<Item = Result<Batch>> + Unpin + use<>, oneshot::Receiver<bool>) {
     let (sender, receiver) = mpsc::channel(2);
+    let (begin, begun) = oneshot::channel();
+    let done = state.done();
     std::thread::spawn(move || {
-        if let Err(error) = reader.skip(lines_done) {
-            let _ = sender.blocking_send(Err(error));
-            return;
-        }
-        while let Some(batch) = reader.next().transpose() {
-            let is_last = batch.is_err();
-            if sender.blocking_send(batch).is_err() || is_last {
-                return;
+        let mut begin = Some(begin);
+        let mut tell = |goes_on: bool| {
+            if let Some(begin) = begin.take() {
+                let _ = begin.send(goes_on);
             }
+        };
+        let mut each = |batch| sender.blocking_send(Ok(batch)).is_ok();
+        let mut ended =
+            batches::read(source, done.as_ref(), limits, &mut || tell(done.is_some()), &mut each);
+        if let Ok(Ended::OtherRecords) = ended {
+            ended = Source::open(&file, &reading).and_then(|source| {
+                batches::read(source, None, limits, &mut || tell(false), &mut each)
+            });
+        }
+        if let Err(error) = ended {
+            let _ = sender.blocking_send(Err(error));
         }
     });
-    ReceiverStream::new(receiver)
+    (ReceiverStream::new(receiver), begun)
 }
 
 /// Sends batches, each again until it gets through.
@@ -257,15 +306,14 @@ struct Sender {
 struct Answered {
     outcomes: Vec<pb::SubmitArticleResponse>,
     refused: Vec<Refused>,
-    last_line: u64,
-    bytes_read: u64,
+    notes: Notes,
+    end: Mark,
 }
 
 impl Sender {
-    async fn send(self, batch: io::Result<Batch>) -> Result<Answered> {
-        let Batch { articles, origins, refused, last_line, bytes_read } =
-            batch.context("the file cannot be read on")?;
-        let mut answered = Answered { outcomes: Vec::new(), refused, last_line, bytes_read };
+    async fn send(self, batch: Result<Batch>) -> Result<Answered> {
+        let Batch { articles, origins, refused, notes, end } = batch?;
+        let mut answered = Answered { outcomes: Vec::new(), refused, notes, end };
         if articles.is_empty() {
             return Ok(answered);
         }
@@ -283,7 +331,7 @@ impl Sender {
             .map_err(|status| refusal(&status))?;
         self.waiting.is_over();
         answered.add(results, origins)?;
-        answered.refused.sort_by_key(|refused| refused.origin.line);
+        answered.refused.sort_by_key(|refused| refused.origin.number);
         Ok(answered)
     }
 
@@ -320,12 +368,6 @@ impl Waiting {
     }
 }
 
-/// An article's error is a status, with the same fields and numbers.
-fn status_of(error: &pb::ItemError) -> Status {
-    let details = error.encode_to_vec().into();
-    Status::with_details(Code::from_i32(error.code), error.message.clone(), details)
-}
-
 impl Answered {
     fn add(
         &mut self,
@@ -342,12 +384,12 @@ impl Answered {
             match result.result {
                 Some(Item::Outcome(outcome)) => self.outcomes.push(outcome),
                 Some(Item::Error(error)) => {
-                    // Within a line, its place in the batch means nothing.
+                    // Beside its own number, its place in the batch means nothing.
                     let place = format!("articles[{number}].");
                     let reason = describe(&status_of(&error)).replace(&place, "");
                     self.refused.push(Refused { origin, reason });
                 }
-                None => bail!("the server said nothing about line {}", origin.line),
+                None => bail!("the server said nothing about number {}", origin.number),
             }
         }
         Ok(())
@@ -357,6 +399,7 @@ impl Answered {
 /// How far the import is, in memory and on disk. Standard input cannot be resumed.
 struct State {
     progress: Progress,
+    unit: &'static str,
     file: Option<ResumeFile>,
     written: Instant,
 }
@@ -364,35 +407,58 @@ struct State {
 impl State {
     const WRITE_INTERVAL: Duration = Duration::from_millis(500);
 
-    fn load(args: &ImportArgs) -> Result<Self> {
-        let is_stdin = is_stdin(&args.file);
-        let file = (!is_stdin).then(|| ResumeFile::of(&args.file));
-        let file_bytes = if is_stdin { 0 } else { fs::metadata(&args.file)?.len() };
-        let mut progress = Progress {
-            addr: args.connection.addr.trim_start_matches("http://").to_owned(),
-            collection: args.collection.clone(),
-            file_bytes,
-            lines_done: 0,
-            errors: 0,
+    fn load(args: &ImportArgs, unit: &'static str) -> Result<Self> {
+        let file = (!is_stdin(&args.file)).then(|| ResumeFile::of(&args.file));
+        let addr = args.connection.addr.trim_start_matches("http://");
+        let earlier = match &file {
+            Some(file) if !args.restart => file.read(addr, &args.collection)?,
+            _ => None,
         };
-        if let Some(file) = &file
-            && !args.restart
-            && let Some(earlier) = file.read(&progress)?
-        {
-            progress.lines_done = earlier.lines_done;
-            progress.errors = earlier.errors;
-        }
-        if progress.lines_done > 0 {
+        let progress = earlier.unwrap_or_else(|| Progress {
+            addr: addr.to_owned(),
+            collection: args.collection.clone(),
+            records_done: 0,
+            digest: String::new(),
+            errors: 0,
+        });
+        Ok(State { progress, unit, file, written: Instant::now() })
+    }
+
+    /// What an earlier import has done, if there was one.
+    fn done(&self) -> Option<Mark> {
+        let Progress { records_done, ref digest, .. } = self.progress;
+        let mark = Mark { records: records_done, digest: digest.clone(), bytes_read: 0 };
+        (records_done > 0).then_some(mark)
+    }
+
+    /// It is known now whether the file is the one that was begun.
+    fn begin(&mut self, goes_on: bool) {
+        let Progress { records_done, .. } = self.progress;
+        if goes_on {
             output::print_note(&format!(
-                "{} lines are done already; going on behind them (--restart begins anew)",
-                HumanCount(progress.lines_done)
+                "{} {}{} are done already; going on behind them (--restart begins anew)",
+                HumanCount(records_done),
+                self.unit,
+                plural(records_done)
             ));
+        } else if records_done > 0 {
+            output::print_note(&format!(
+                "an earlier import of another file under this name, or of this one read in another \
+                 way, was at {} {records_done}; beginning with the first",
+                self.unit
+            ));
+            self.progress = Progress {
+                records_done: 0,
+                digest: String::new(),
+                errors: 0,
+                ..self.progress.clone()
+            };
         }
-        Ok(State { progress, file, written: Instant::now() })
     }
 
     fn advance(&mut self, answered: &Answered) {
-        self.progress.lines_done = answered.last_line;
+        self.progress.records_done = answered.end.records;
+        self.progress.digest.clone_from(&answered.end.digest);
         self.progress.errors += answered.refused.len() as u64;
         if self.written.elapsed() >= Self::WRITE_INTERVAL {
             self.write();
@@ -401,7 +467,7 @@ impl State {
 
     /// The import itself does not depend on the file, which may be in a folder that is read only.
     fn write(&mut self) {
-        if self.progress.lines_done == 0 {
+        if self.progress.records_done == 0 {
             return;
         }
         self.written = Instant::now();
@@ -423,30 +489,26 @@ impl State {
     }
 
     fn go_on_hint(&self) -> String {
-        let lines = HumanCount(self.progress.lines_done);
+        let Progress { records_done, .. } = self.progress;
+        let done =
+            format!("{} {}{} done", HumanCount(records_done), self.unit, plural(records_done));
         match self.file {
-            Some(_) => format!("{lines} lines are done; the same command goes on behind them"),
-            None => format!("{lines} lines are done"),
+            Some(_) => format!("{done}; the same command goes on from there"),
+            None => done,
         }
     }
 }
 
-/// The file of lines that were not imported, made when there is the first of them.
+/// The file of records that were not imported, made when there is the first of them.
 struct ErrorLog {
     path: PathBuf,
+    unit: &'static str,
     file: Option<BufWriter<File>>,
-}
-
-#[derive(Serialize)]
-struct ErrorLine<'a> {
-    line: u64,
-    reason: &'a str,
-    input: &'a str,
 }
 
 impl ErrorLog {
     /// An import that goes on adds to the errors of before; any other forgets them.
-    fn new(args: &ImportArgs, goes_on: bool) -> Result<Self> {
+    fn new(args: &ImportArgs, unit: &'static str, goes_on: bool) -> Result<Self> {
         let path = args.errors.clone().unwrap_or_else(|| default_path(&args.file));
         ensure!(path != args.file, "--errors must not name the file to import");
         if !goes_on && path.is_file() {
@@ -454,7 +516,7 @@ impl ErrorLog {
                 format!("cannot remove the errors of before, {}", path.display())
             })?;
         }
-        Ok(ErrorLog { path, file: None })
+        Ok(ErrorLog { path, unit, file: None })
     }
 
     fn write(&mut self, answered: &Answered) -> Result<()> {
@@ -475,8 +537,11 @@ impl ErrorLog {
             }
         };
         for Refused { origin, reason } in refused {
-            let input = String::from_utf8_lossy(&origin.text);
-            let line = ErrorLine { line: origin.line, reason, input: &input };
+            let input = String::from_utf8_lossy(&origin.input);
+            let mut line = Map::new();
+            line.insert(self.unit.to_owned(), origin.number.into());
+            line.insert("reason".to_owned(), reason.as_str().into());
+            line.insert("input".to_owned(), input.into());
             serde_json::to_writer(&mut *file, &line)?;
             file.write_all(b"\n")?;
         }
@@ -489,7 +554,7 @@ fn default_path(imported: &Path) -> PathBuf {
     beside(name, ".errors.jsonl")
 }
 
-/// What became of the lines so far.
+/// What became of the records so far.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 struct Tally {
     submitted: u64,
@@ -501,11 +566,18 @@ struct Tally {
     replayed: u64,
     errors: u64,
     topics: BTreeMap<String, u64>,
+    #[serde(serialize_with = "serialize_notes")]
+    notes: Notes,
+}
+
+fn serialize_notes<S: Serializer>(notes: &Notes, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(notes.lines())
 }
 
 impl Tally {
-    fn add(&mut self, answered: &Answered) {
+    fn add(&mut self, answered: Answered) {
         self.errors += answered.refused.len() as u64;
+        self.notes.merge(answered.notes);
         for outcome in &answered.outcomes {
             self.add_outcome(outcome);
         }
@@ -604,9 +676,10 @@ fn print(summary: &Summary) -> Result<()> {
     Ok(())
 }
 
-fn progress_bar(progress: &Progress) -> ProgressBar {
-    let bar = if progress.file_bytes > 0 {
-        output::progress_bar(progress.file_bytes, "{bar:24.cyan} {percent:>3} % {wide_msg}")
+fn progress_bar(file: &Path) -> ProgressBar {
+    let bytes = fs::metadata(file).ok().filter(|file| file.is_file()).map_or(0, |file| file.len());
+    let bar = if bytes > 0 {
+        output::progress_bar(bytes, "{bar:16.cyan} {percent:>3} % {wide_msg} {eta} left")
     } else {
         output::progress_bar(0, "{spinner} {elapsed} {wide_msg}")
     };

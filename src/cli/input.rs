@@ -1,41 +1,69 @@
-//! Articles as people keep them: text, HTML and JSON.
+//! Articles as people keep them: a file each, of text, HTML or JSON.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Component, Path};
 
 use anyhow::{Context, Result, anyhow, bail};
 use newsprint::api::pb;
-use serde::Deserialize;
+use prost::Message;
+use xxhash_rust::xxh3::xxh3_128;
 
-/// Reads the article in a file; `-` stands for standard input. With a title given, a text is all
-/// body.
+use super::fields::{Mapping, Notes, article_from_json};
+use super::{html, output};
+
+/// Reads the article in a file, and tells what in it was not understood; `-` stands for standard
+/// input. With a title given, a text is all body.
+pub fn read_article(path: &Path, title: Option<&str>) -> Result<pb::Article> {
+    let mut notes = Notes::default();
+    let article = read_file(path, title, &Mapping::default(), &mut notes)?;
+    for (note, _) in notes.lines() {
+        output::print_note(&format!("{}: {note}", display_name(path)));
+    }
+    Ok(article)
+}
+
+/// The same, with whatever was not understood noted.
 ///
 /// What the file holds is told by its name, and on standard input by its first character.
-pub fn read_article(path: &Path, title: Option<&str>) -> Result<pb::Article> {
+pub fn read_file(
+    path: &Path,
+    title: Option<&str>,
+    mapping: &Mapping,
+    notes: &mut Notes,
+) -> Result<pb::Article> {
     let name = display_name(path);
     let bytes = if is_stdin(path) { read_stdin() } else { fs::read(path) };
     let bytes = bytes.with_context(|| format!("cannot read {name}"))?;
-    let text = String::from_utf8(bytes).map_err(|_| {
-        anyhow!("{name} is not UTF-8 text; convert it first, for example with iconv -t UTF-8")
-    })?;
-    if text.contains('\0') {
-        bail!("{name} is no text");
-    }
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let mut article = match kind_of(path, text) {
+    let mut article = match kind_of(path, &bytes) {
         Kind::Many => bail!("{name} holds more than one article; use 'newsprint import {name}'"),
-        Kind::Json => article_from_json(text.as_bytes())
-            .map_err(|reason| anyhow!("{name} is no article: {reason}"))?,
-        Kind::Html => article_from_body(text),
-        Kind::Text if title.is_some() => article_from_body(text),
-        Kind::Text => article_from_text(text),
+        Kind::Json => {
+            let json = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+            article_from_json(json, mapping, notes)
+                .map_err(|reason| anyhow!("{name} is no article: {reason}"))?
+        }
+        Kind::Html => html::article(&bytes, None),
+        Kind::Text => {
+            let text = text(bytes).map_err(|reason| anyhow!("{name} {reason}"))?;
+            match title {
+                Some(_) => pb::Article { body: text, ..pb::Article::default() },
+                None => article_from_text(&text),
+            }
+        }
     };
     if let Some(title) = title {
         title.clone_into(&mut article.title);
     }
     Ok(article)
+}
+
+fn text(bytes: Vec<u8>) -> Result<String, &'static str> {
+    if bytes.contains(&0) {
+        return Err("is no text");
+    }
+    let text = String::from_utf8(bytes)
+        .map_err(|_| "is not UTF-8 text; convert it first, for example with iconv -t UTF-8")?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 enum Kind {
@@ -46,9 +74,9 @@ enum Kind {
     Many,
 }
 
-fn kind_of(path: &Path, text: &str) -> Kind {
+fn kind_of(path: &Path, bytes: &[u8]) -> Kind {
     if is_stdin(path) {
-        return match text.trim_start().as_bytes().first() {
+        return match bytes.trim_ascii_start().first() {
             Some(b'{') => Kind::Json,
             Some(b'<') => Kind::Html,
             _ => Kind::Text,
@@ -58,7 +86,7 @@ fn kind_of(path: &Path, text: &str) -> Kind {
     match extension.as_str() {
         "json" => Kind::Json,
         "html" | "htm" | "xhtml" => Kind::Html,
-        "jsonl" | "ndjson" => Kind::Many,
+        "jsonl" | "ndjson" | "csv" | "tsv" | "warc" | "gz" | "zst" => Kind::Many,
         _ => Kind::Text,
     }
 }
@@ -72,6 +100,36 @@ pub fn display_name(path: &Path) -> String {
     if is_stdin(path) { "standard input".to_owned() } else { path.display().to_string() }
 }
 
+/// The id of an article that has none but its file: the file's name as it was given, so that
+/// giving it again is no other article.
+pub fn id_of(path: &Path) -> String {
+    let parts = path.components().filter(|part| !matches!(part, Component::CurDir));
+    let parts: Vec<_> = parts.map(|part| part.as_os_str().to_string_lossy()).collect();
+    parts.join("/").replace("//", "/")
+}
+
+/// The id of an article that has none at all, made of everything in it: the same article read again
+/// is the same article.
+pub fn content_id(article: &pb::Article) -> String {
+    let mut attributes: Vec<(&String, &String)> = article.attributes.iter().collect();
+    attributes.sort();
+    let mut bytes = Vec::new();
+    for (key, value) in attributes {
+        for text in [key, value] {
+            bytes.extend((text.len() as u64).to_le_bytes());
+            bytes.extend(text.as_bytes());
+        }
+    }
+    // The order of a map's entries is anybody's, that of the fields is not.
+    let fields = pb::Article {
+        attributes: Default::default(),
+        article_id: String::new(),
+        ..article.clone()
+    };
+    bytes.extend(fields.encode_to_vec());
+    format!("content-{:032x}", xxh3_128(&bytes))
+}
+
 fn read_stdin() -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     io::stdin().lock().read_to_end(&mut bytes)?;
@@ -79,7 +137,7 @@ fn read_stdin() -> io::Result<Vec<u8>> {
 }
 
 /// The first line that is not blank is the title, what follows the body.
-fn article_from_text(text: &str) -> pb::Article {
+pub fn article_from_text(text: &str) -> pb::Article {
     let text = text.trim_start();
     let (title, body) = text.split_once('\n').unwrap_or((text, ""));
     pb::Article {
@@ -87,80 +145,6 @@ fn article_from_text(text: &str) -> pb::Article {
         body: body.trim().to_owned(),
         ..pb::Article::default()
     }
-}
-
-/// A page is taken as it is: which part of it is the headline nobody can tell for sure.
-fn article_from_body(text: &str) -> pb::Article {
-    pb::Article { body: text.to_owned(), ..pb::Article::default() }
-}
-
-/// An article as JSON: the contract's fields under their names there, in either spelling that
-/// protobuf has for JSON, or under the names that collections of articles often use.
-#[derive(Deserialize)]
-struct JsonArticle {
-    #[serde(alias = "articleId")]
-    article_id: Option<Id>,
-    id: Option<Id>,
-    title: Option<String>,
-    body: Option<String>,
-    text: Option<String>,
-    url: Option<String>,
-    source: Option<String>,
-    #[serde(alias = "publishTime")]
-    publish_time: Option<String>,
-    date: Option<serde_json::Value>,
-    language: Option<String>,
-    attributes: Option<HashMap<String, String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Id {
-    Text(String),
-    Number(serde_json::Number),
-}
-
-impl From<Id> for String {
-    fn from(id: Id) -> Self {
-        match id {
-            Id::Text(text) => text,
-            Id::Number(number) => number.to_string(),
-        }
-    }
-}
-
-/// Reads an article from JSON. Fields that are not the contract's are ignored. The error is a
-/// reason for people.
-pub fn article_from_json(json: &[u8]) -> Result<pb::Article, String> {
-    // The parser would take a list for the fields in their order.
-    if !json.trim_ascii_start().starts_with(b"{") {
-        return Err("not a JSON object".to_owned());
-    }
-    let article: JsonArticle = serde_json::from_slice(json).map_err(|error| reason(&error))?;
-    let publish_time = match article.publish_time {
-        Some(text) => Some(text.parse().map_err(|_| {
-            format!("publish_time '{text}' is no time such as 2026-04-01T08:30:00Z")
-        })?),
-        // Anything may be called a date: it is taken if it is one.
-        None => article.date.and_then(|date| date.as_str()?.parse().ok()),
-    };
-    Ok(pb::Article {
-        article_id: article.article_id.or(article.id).map(String::from).unwrap_or_default(),
-        title: article.title.unwrap_or_default(),
-        body: article.body.or(article.text).unwrap_or_default(),
-        url: article.url.unwrap_or_default(),
-        source: article.source.unwrap_or_default(),
-        publish_time,
-        language: article.language.unwrap_or_default(),
-        attributes: article.attributes.unwrap_or_default(),
-    })
-}
-
-fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    // Of a single line only the column is news.
-    let text = text.replace(" at line 1 column ", " at column ");
-    if error.is_data() { text } else { format!("not JSON: {text}") }
 }
 
 #[cfg(test)]
@@ -180,56 +164,6 @@ mod tests {
     }
 
     #[test]
-    fn json_has_the_names_of_the_contract_or_common_ones() {
-        let expected = pb::Article {
-            article_id: "7".to_owned(),
-            title: "Harbour reopens".to_owned(),
-            body: "Ships came in.".to_owned(),
-            source: "Coast Daily".to_owned(),
-            publish_time: Some(prost_types::Timestamp { seconds: 1_775_001_600, nanos: 0 }),
-            ..pb::Article::default()
-        };
-        let check = |ends: &str| {
-            let json = format!(
-                r#"{{"title": "Harbour reopens", "source": "Coast Daily", "labels": [1], {ends}}}"#
-            );
-            assert_eq!(article_from_json(json.as_bytes()).as_ref(), Ok(&expected), "{json}");
-        };
-        check(
-            r#""article_id": "7", "body": "Ships came in.", "publish_time": "2026-04-01T00:00:00Z""#,
-        );
-        check(
-            r#""articleId": "7", "body": "Ships came in.", "publishTime": "2026-04-01T00:00:00Z""#,
-        );
-        check(r#""id": 7, "text": "Ships came in.", "date": "2026-04-01""#);
-        check(
-            r#""id": 8, "article_id": 7, "text": "", "body": "Ships came in.", "url": null, "date": "2026-04-01""#,
-        );
-    }
-
-    #[test]
-    fn a_date_that_is_none_is_left_out() {
-        for date in ["\"last week\"", "17", "null", "{}"] {
-            let json = format!(r#"{{"title": "Harbour reopens", "date": {date}}}"#);
-            assert_eq!(article_from_json(json.as_bytes()).map(|it| it.publish_time), Ok(None));
-        }
-    }
-
-    #[test]
-    fn what_is_no_article_is_refused_with_a_reason() {
-        let check = |json: &str, expected: &str| {
-            let reason = article_from_json(json.as_bytes()).unwrap_err();
-            assert!(reason.contains(expected), "{reason:?} does not say {expected:?}");
-        };
-        check("Harbour reopens", "not a JSON object");
-        check("{\"title\": \"Harbour", "not JSON");
-        check("[1, 2]", "not a JSON object");
-        check("{Harbour}", "not JSON");
-        check(r#"{"title": 5}"#, "expected a string");
-        check(r#"{"title": "Harbour", "publish_time": "last week"}"#, "last week");
-    }
-
-    #[test]
     fn a_file_is_read_by_its_name() {
         let folder = tempfile::tempdir().unwrap();
         let check = |name: &str, content: &[u8], title: &str, body: &str| {
@@ -240,7 +174,7 @@ mod tests {
         };
         check("a.txt", b"\xef\xbb\xbfHarbour\nShips", "Harbour", "Ships");
         check("a", b"Harbour\nShips", "Harbour", "Ships");
-        check("a.html", b"<h1>Harbour</h1>", "", "<h1>Harbour</h1>");
+        check("a.html", b"<title>Harbour</title>", "Harbour", "<title>Harbour</title>");
         check("a.json", br#"{"title": "Harbour", "text": "Ships"}"#, "Harbour", "Ships");
         let article = read_article(&folder.path().join("a.txt"), Some("Tide")).unwrap();
         assert_eq!((article.title.as_str(), article.body.as_str()), ("Tide", "Harbour\nShips"));
@@ -253,5 +187,33 @@ mod tests {
         refused("a.jsonl", b"{}", "newsprint import");
         refused("b.json", b"{", "not JSON");
         refused("b.txt", b"\xff\xfe", "UTF-8");
+    }
+
+    #[test]
+    fn a_file_gives_its_article_a_name() {
+        for (path, id) in [
+            ("strait.txt", "strait.txt"),
+            ("./strait.txt", "strait.txt"),
+            ("news/./2026//strait.txt", "news/2026/strait.txt"),
+            ("../strait.txt", "../strait.txt"),
+            ("/news/strait.txt", "/news/strait.txt"),
+        ] {
+            assert_eq!(id_of(Path::new(path)), id);
+        }
+    }
+
+    #[test]
+    fn content_gives_an_article_a_name() {
+        let article = pb::Article {
+            title: "Tide".to_owned(),
+            attributes: [("a", "b"), ("c", "d")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+            ..pb::Article::default()
+        };
+        // It must not change: articles would be remembered twice.
+        assert_eq!(content_id(&article), "content-da215757f4040329eaa7b9504f630385");
+        let other = pb::Article { source: "Coast Daily".to_owned(), ..article.clone() };
+        assert_ne!(content_id(&article), content_id(&other));
+        let named = pb::Article { article_id: "x".to_owned(), ..article.clone() };
+        assert_eq!(content_id(&article), content_id(&named));
     }
 }

@@ -9,16 +9,24 @@ mod bench;
 mod check;
 mod classify;
 mod client;
+mod collections;
 mod compare;
+mod dates;
 mod eval;
+mod fields;
+mod formats;
+mod html;
 mod import;
+mod info;
 mod input;
-mod lines;
 mod output;
 mod resume;
 mod serve;
+mod shell;
+mod stored;
 mod submit;
 mod train;
+mod watch;
 
 use std::fmt::Write as _;
 use std::io;
@@ -27,9 +35,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::builder::StyledStr;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use newsprint::config::Config;
 use newsprint::kernel::Kernel;
+use output::Verbosity;
 
 /// Tells what news articles are about and whether they were seen before
 #[derive(Debug, Parser)]
@@ -39,6 +48,18 @@ struct Cli {
     /// the processor has]
     #[arg(long, global = true, env = "NEWSPRINT_KERNEL", value_name = "NAME", hide = true)]
     kernel: Option<String>,
+
+    /// When to use colours
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto, help_heading = "Output")]
+    color: Color,
+
+    /// Print results and errors only: no notes, no progress
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Output")]
+    quiet: bool,
+
+    /// Tell more: what is connected to and read
+    #[arg(short, long, global = true, help_heading = "Output")]
+    verbose: bool,
 
     #[command(subcommand)]
     command: Command,
@@ -52,7 +73,13 @@ enum Command {
     /// Flags win over NEWSPRINT_* variables, those over the file named by --config. Ctrl-C and
     /// SIGTERM end it once the calls in work are answered.
     Serve(Box<Config>),
-    /// Copy everything a server remembers, or list such copies
+    Info(info::InfoArgs),
+    Health(info::HealthArgs),
+    Reload(info::ReloadArgs),
+    /// List, make, change and forget collections
+    #[command(subcommand)]
+    Collections(collections::CollectionsCommand),
+    /// Copy everything a server remembers, and list and verify such copies
     #[command(subcommand)]
     Backup(backup::BackupCommand),
     Restore(backup::RestoreArgs),
@@ -61,6 +88,12 @@ enum Command {
     Classify(classify::ClassifyArgs),
     Compare(compare::CompareArgs),
     Import(import::ImportArgs),
+    Get(stored::GetArgs),
+    List(stored::ListArgs),
+    Delete(stored::DeleteArgs),
+    Story(stored::StoryArgs),
+    Similar(stored::SimilarArgs),
+    Watch(watch::WatchArgs),
     /// Train a model on labelled data
     #[command(subcommand)]
     Train(train::TrainCommand),
@@ -68,25 +101,72 @@ enum Command {
     #[command(subcommand)]
     Eval(eval::EvalCommand),
     Bench(bench::BenchArgs),
+    Completions(shell::CompletionsArgs),
+    Man(shell::ManArgs),
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Color {
+    /// On terminals
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    fn set(self) {
+        let choice = match self {
+            Color::Auto => anstream::ColorChoice::Auto,
+            Color::Always => anstream::ColorChoice::Always,
+            Color::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+    }
 }
 
 /// The commands as `newsprint --help` lists them.
-const GROUPS: [(&str, &[&str]); 3] = [
-    ("Server", &["serve", "backup", "restore", "check", "bench"]),
+const GROUPS: [(&str, &[&str]); 5] = [
     ("Articles", &["submit", "classify", "compare", "import"]),
+    ("What is remembered", &["get", "list", "delete", "story", "similar", "watch"]),
+    (
+        "Server",
+        &[
+            "serve",
+            "info",
+            "health",
+            "reload",
+            "collections",
+            "backup",
+            "restore",
+            "check",
+            "bench",
+        ],
+    ),
     ("Models", &["train", "eval"]),
+    ("Shell", &["completions", "man"]),
 ];
 
 /// Runs the command that the program was started with.
 pub fn run() -> anyhow::Result<()> {
     let matches = command().get_matches();
     let cli = Cli::from_arg_matches(&matches)?;
+    cli.color.set();
+    output::set_verbosity(match (cli.quiet, cli.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (false, false) => Verbosity::Normal,
+        (false, true) => Verbosity::Verbose,
+    });
     if let Some(kernel) = &cli.kernel {
         Kernel::choose(kernel).context("NEWSPRINT_KERNEL cannot be followed")?;
     }
     match cli.command {
         // The settings come from a file too, where no flag gives them.
         Command::Serve(_) => serve::run(matches.subcommand_matches("serve").unwrap_or(&matches)),
+        Command::Info(args) => info::info(&args),
+        Command::Health(args) => info::health(&args),
+        Command::Reload(args) => info::reload(&args),
+        Command::Collections(command) => collections::run(&command),
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Check(args) => check::run(&args),
@@ -94,9 +174,17 @@ pub fn run() -> anyhow::Result<()> {
         Command::Classify(args) => classify::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Get(args) => stored::get(&args),
+        Command::List(args) => stored::list(&args),
+        Command::Delete(args) => stored::delete(&args),
+        Command::Story(args) => stored::story(&args),
+        Command::Similar(args) => stored::similar(&args),
+        Command::Watch(args) => watch::run(&args),
         Command::Train(command) => train::run(&command),
         Command::Eval(command) => eval::run(&command),
         Command::Bench(args) => bench::run(&args),
+        Command::Completions(args) => shell::completions(&args, &mut command()),
+        Command::Man(args) => shell::man(&args, command()),
     }
 }
 
@@ -105,15 +193,17 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     if let Some(usage) = error.downcast_ref::<clap::Error>() {
         usage.exit();
     }
-    let is_broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref().map(io::Error::kind) == Some(io::ErrorKind::BrokenPipe)
-    };
-    // Whoever reads the output has seen enough of it, as `head` has: nothing went wrong.
-    if error.chain().any(is_broken_pipe) {
+    if is_broken_pipe(error) {
         return ExitCode::SUCCESS;
     }
     output::print_error(error);
     ExitCode::FAILURE
+}
+
+/// Whether whoever reads the output has seen enough of it, as `head` has: nothing went wrong then.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kinds = error.chain().map(|cause| cause.downcast_ref().map(io::Error::kind));
+    kinds.flatten().any(|kind| kind == io::ErrorKind::BrokenPipe)
 }
 
 /// The parser with the commands in groups, which clap alone cannot do.
@@ -132,7 +222,7 @@ fn help_template(command: &clap::Command) -> StyledStr {
         for name in names {
             let about = command.find_subcommand(name).and_then(clap::Command::get_about);
             let about = about.cloned().unwrap_or_default();
-            let _ = writeln!(text, "  {literal}{name:<10}{literal:#}{about}");
+            let _ = writeln!(text, "  {literal}{name:<13}{literal:#}{about}");
         }
     }
     let _ = write!(text, "\n{header}Options:{header:#}\n{{options}}");

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -18,6 +19,24 @@ pub const GREEN: Style = AnsiColor::Green.on_default();
 pub const YELLOW: Style = AnsiColor::Yellow.on_default();
 pub const RED: Style = AnsiColor::Red.on_default();
 pub const CYAN: Style = AnsiColor::Cyan.on_default();
+
+/// How much is told beside results and errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+static VERBOSITY: AtomicU8 = AtomicU8::new(Verbosity::Normal as u8);
+
+pub fn set_verbosity(verbosity: Verbosity) {
+    VERBOSITY.store(verbosity as u8, Ordering::Relaxed);
+}
+
+fn tells(least: Verbosity) -> bool {
+    VERBOSITY.load(Ordering::Relaxed) >= least as u8
+}
 
 /// Standard output, which keeps colours to itself where nobody sees them.
 pub fn stdout() -> anstream::AutoStream<io::StdoutLock<'static>> {
@@ -48,7 +67,26 @@ fn chain(error: &anyhow::Error) -> String {
 
 /// Something to know that is no error, on stderr.
 pub fn print_note(text: &str) {
+    if !tells(Verbosity::Normal) {
+        return;
+    }
     let _ = writeln!(anstream::stderr(), "{DIM}{}{DIM:#}", visible(text));
+}
+
+/// What only those want to know who asked for more, on stderr.
+pub fn print_detail(text: &str) {
+    if tells(Verbosity::Verbose) {
+        print_note(text);
+    }
+}
+
+/// Something to look into that is no error, on stderr.
+pub fn print_warning(text: &str) {
+    if !tells(Verbosity::Normal) {
+        return;
+    }
+    let style = YELLOW.bold();
+    let _ = writeln!(anstream::stderr(), "{style}note:{style:#} {}", visible(text));
 }
 
 /// A report of our own as one line of JSON.
@@ -92,6 +130,9 @@ impl ProtoJson {
 
 /// A bar for work of known length, on stderr if that is a terminal.
 pub fn progress_bar(len: u64, template: &str) -> ProgressBar {
+    if !tells(Verbosity::Normal) {
+        return ProgressBar::hidden();
+    }
     let bar = ProgressBar::new(len);
     // A template that indicatif cannot read gives its own default.
     if let Ok(style) = ProgressStyle::with_template(template) {
@@ -106,7 +147,7 @@ pub fn print_beside(bar: &ProgressBar, text: &str) {
 }
 
 /// What work with a number of equal steps looks like.
-pub const BAR: &str = "{bar:24.cyan} {pos}/{len} {msg} {elapsed}";
+pub const BAR: &str = "{bar:24.cyan} {human_pos}/{human_len} {msg} {per_sec}, {eta} left";
 
 /// Shows that something is going on meanwhile.
 pub fn with_spinner<T>(message: &'static str, work: impl FnOnce() -> T) -> T {
@@ -116,6 +157,66 @@ pub fn with_spinner<T>(message: &'static str, work: impl FnOnce() -> T) -> T {
     let result = work();
     spinner.finish_and_clear();
     result
+}
+
+/// Lines in columns, the last of which takes what room is left on a terminal.
+pub struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+/// Columns are parted by so much.
+const GAP: &str = "  ";
+
+/// A wider table is no easier to read, whatever the terminal.
+const TABLE_WIDTH_MAX: usize = 110;
+
+impl Table {
+    pub fn new(header: &[&str]) -> Self {
+        Table { rows: vec![header.iter().map(|&title| title.to_owned()).collect()] }
+    }
+
+    pub fn add(&mut self, row: impl IntoIterator<Item = String>) {
+        self.rows.push(row.into_iter().map(|cell| visible(&cell)).collect());
+    }
+
+    /// Prints it, cut to the width of the terminal if it goes to one.
+    pub fn print(&self) -> Result<()> {
+        let mut out = stdout();
+        let width = console::Term::stdout().size_checked().map(|(_, columns)| columns.into());
+        for (number, line) in self.lines(width).enumerate() {
+            if number == 0 {
+                writeln!(out, "{DIM}{line}{DIM:#}")?;
+            } else {
+                writeln!(out, "{line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn lines(&self, width: Option<usize>) -> impl Iterator<Item = String> {
+        let columns = self.rows.first().map_or(0, Vec::len);
+        let widths: Vec<usize> = (0..columns)
+            .map(|column| {
+                let cells = self.rows.iter().filter_map(|row| row.get(column));
+                cells.map(|cell| console::measure_text_width(cell)).max().unwrap_or(0)
+            })
+            .collect();
+        let width = width.map(|width| width.min(TABLE_WIDTH_MAX));
+        self.rows.iter().map(move |row| {
+            let cells = row.iter().zip(&widths).map(|(cell, &width)| pad(cell, width));
+            let line = cells.collect::<Vec<_>>().join(GAP);
+            let line = line.trim_end();
+            match width {
+                Some(width) => console::truncate_str(line, width, "…").into_owned(),
+                None => line.to_owned(),
+            }
+        })
+    }
+}
+
+/// Text with blanks behind it up to a width.
+pub fn pad(text: &str, width: usize) -> String {
+    console::pad_str(text, width, console::Alignment::Left, None).into_owned()
 }
 
 /// Begins a row: a label, and room for what there is to say.
@@ -155,16 +256,22 @@ pub fn write_analysis(out: &mut impl Write, analysis: &pb::Analysis, body: &str)
     Ok(())
 }
 
-fn write_verdict(out: &mut impl Write, report: &pb::DuplicateReport) -> io::Result<()> {
+/// A verdict as it is written.
+pub fn verdict(verdict: pb::Verdict) -> (Style, &'static str) {
     use pb::Verdict as V;
-    let (style, verdict) = match report.verdict() {
+    match verdict {
         V::Unique => (GREEN, "UNIQUE"),
         V::ExactDuplicate => (RED, "EXACT DUPLICATE"),
         V::NearDuplicate => (YELLOW, "NEAR DUPLICATE"),
         V::PartialDuplicate => (CYAN, "PARTIAL DUPLICATE"),
         V::InsufficientText => (DIM, "TOO SHORT TO TELL"),
         V::Unspecified => (DIM, "UNKNOWN TO THIS VERSION"),
-    };
+    }
+}
+
+fn write_verdict(out: &mut impl Write, report: &pb::DuplicateReport) -> io::Result<()> {
+    use pb::Verdict as V;
+    let (style, verdict) = verdict(report.verdict());
     let style = style.bold();
     write_label(out, "verdict")?;
     write!(out, "{style}{verdict}{style:#}")?;
@@ -338,6 +445,27 @@ mod tests {
             r#""analysis":{"fingerprint":{"simhash":"0"}}}"#
         );
         assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn a_table_fits_the_terminal() {
+        let mut table = Table::new(&["id", "title"]);
+        table.add(["a-long-id".to_owned(), "港が再開".to_owned()]);
+        table.add(["b".to_owned(), "Harbour reopens after the storm".to_owned()]);
+        let lines = |width| table.lines(width).collect::<Vec<_>>();
+        assert_eq!(
+            lines(None),
+            [
+                "id         title",
+                "a-long-id  港が再開",
+                "b          Harbour reopens after the storm",
+            ]
+        );
+        assert_eq!(lines(Some(20))[2], "b          Harbour …");
+        let long = "x".repeat(300);
+        table.add(["c".to_owned(), long]);
+        let widest = table.lines(Some(400)).map(|line| console::measure_text_width(&line)).max();
+        assert_eq!(widest, Some(TABLE_WIDTH_MAX));
     }
 
     #[test]

@@ -9,16 +9,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-/// Where an import stands. It only holds for the same file going to the same place.
+/// Where an import stands. It only holds for a file that begins with the same records, going to the
+/// same place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     pub addr: String,
     pub collection: String,
-    /// The size of the file. It may grow meanwhile, not shrink.
-    pub file_bytes: u64,
-    /// Lines from the beginning that are done with: remembered by the server, or told in the file
+    /// Records from the beginning that are done with: remembered by the server, or told in the file
     /// of errors.
-    pub lines_done: u64,
+    pub records_done: u64,
+    /// A hash of what they were read as.
+    pub digest: String,
     /// How many of them are told in the file of errors.
     pub errors: u64,
 }
@@ -33,8 +34,8 @@ impl ResumeFile {
         ResumeFile(beside(imported, ".newsprint-resume"))
     }
 
-    /// How far an earlier import of the same file to the same place is, if there was one.
-    pub fn read(&self, now: &Progress) -> Result<Option<Progress>> {
+    /// How far an earlier import to the same place is, if there was one.
+    pub fn read(&self, addr: &str, collection: &str) -> Result<Option<Progress>> {
         let bytes = match fs::read(&self.0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             read => read.with_context(|| format!("cannot read {}", self.0.display()))?,
@@ -42,9 +43,7 @@ impl ResumeFile {
         let earlier: Progress = serde_json::from_slice(&bytes).with_context(|| {
             format!("{} is damaged; --restart begins anew without it", self.0.display())
         })?;
-        let is_same = earlier.addr == now.addr
-            && earlier.collection == now.collection
-            && earlier.file_bytes <= now.file_bytes;
+        let is_same = earlier.addr == addr && earlier.collection == collection;
         Ok(is_same.then_some(earlier))
     }
 
@@ -68,7 +67,8 @@ impl ResumeFile {
 
 /// A path with something added to its last part.
 pub fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = OsString::from(path);
+    // A folder may be written with a slash behind it.
+    let mut name = OsString::from(path.components().as_path());
     name.push(ending);
     PathBuf::from(name)
 }
@@ -79,10 +79,10 @@ mod tests {
 
     fn progress() -> Progress {
         Progress {
-            addr: "http://127.0.0.1:50051".to_owned(),
+            addr: "127.0.0.1:50051".to_owned(),
             collection: "default".to_owned(),
-            file_bytes: 1000,
-            lines_done: 70,
+            records_done: 70,
+            digest: "abc".to_owned(),
             errors: 2,
         }
     }
@@ -91,29 +91,26 @@ mod tests {
     fn an_import_goes_on_where_it_was() {
         let folder = tempfile::tempdir().unwrap();
         let file = ResumeFile::of(&folder.path().join("a.jsonl"));
-        assert_eq!(file.read(&progress()).unwrap(), None);
+        let read = || file.read("127.0.0.1:50051", "default").unwrap();
+        assert_eq!(read(), None);
         file.write(&progress()).unwrap();
-        let later = Progress { lines_done: 80, ..progress() };
+        let later = Progress { records_done: 80, ..progress() };
         file.write(&later).unwrap();
-        assert_eq!(file.read(&progress()).unwrap(), Some(later));
+        assert_eq!(read(), Some(later));
         assert!(folder.path().join("a.jsonl.newsprint-resume").is_file());
+        assert_eq!(beside(Path::new("news/"), ".x"), Path::new("news.x"));
         file.remove().unwrap();
         file.remove().unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]
-    fn another_import_begins_at_the_beginning() {
+    fn an_import_to_another_place_begins_at_the_beginning() {
         let folder = tempfile::tempdir().unwrap();
         let file = ResumeFile::of(&folder.path().join("a.jsonl"));
         file.write(&progress()).unwrap();
-        let check = |now: Progress, goes_on: bool| {
-            assert_eq!(file.read(&now).unwrap().is_some(), goes_on, "{now:?}");
-        };
-        check(Progress { file_bytes: 2000, ..progress() }, true);
-        check(Progress { file_bytes: 999, ..progress() }, false);
-        check(Progress { collection: "other".to_owned(), ..progress() }, false);
-        check(Progress { addr: "http://127.0.0.1:50052".to_owned(), ..progress() }, false);
+        assert_eq!(file.read("127.0.0.1:50051", "other").unwrap(), None);
+        assert_eq!(file.read("127.0.0.1:50052", "default").unwrap(), None);
     }
 
     #[test]
@@ -121,7 +118,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let imported = folder.path().join("a.jsonl");
         fs::write(beside(&imported, ".newsprint-resume"), "{\"lines").unwrap();
-        let error = ResumeFile::of(&imported).read(&progress()).unwrap_err().to_string();
+        let error = ResumeFile::of(&imported).read("a", "b").unwrap_err().to_string();
         assert!(error.contains("--restart"), "{error}");
     }
 }

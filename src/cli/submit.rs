@@ -4,25 +4,26 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use newsprint::api::pb;
 
-use super::client::{Connection, refusal};
-use super::input::{display_name, read_article};
+use super::client::Connection;
+use super::input::{content_id, display_name, id_of, is_stdin, read_article};
 use super::output::{self, DIM, ProtoJson, visible};
 use super::{block_on, usage_error};
 
 /// Submit articles to a server, which remembers them
 ///
-/// Prints what each article is about and whether it was seen before.
+/// Prints what each article is about and whether it was seen before. An article is remembered under
+/// the name of its file: submitting the file again is safe, and if it was changed meanwhile, it is
+/// the next revision.
 #[derive(Debug, Args)]
 pub struct SubmitArgs {
     #[command(flatten)]
     pub articles: ArticleArgs,
 
-    /// The article's id, which makes sending it again safe; the server makes one up if there is
-    /// none
+    /// The article's id, which makes sending it again safe [default: the file's name as given]
     #[arg(long, value_name = "ID", help_heading = "Article")]
     pub id: Option<String>,
 
@@ -37,30 +38,54 @@ pub fn run(args: &SubmitArgs) -> Result<()> {
 
 async fn submit_all(args: &SubmitArgs) -> Result<()> {
     let json = args.articles.json.then(ProtoJson::new).transpose()?;
-    let mut client = args.connection.articles().await?;
-    for file in &args.articles.files {
+    let client = args.connection.articles().await?;
+    for_each_file(&args.articles.files, async |file| {
         let mut article = args.articles.read(file)?;
         if let Some(id) = &args.id {
             article.article_id.clone_from(id);
         }
-        let request = args.connection.request(pb::SubmitArticleRequest {
+        if article.article_id.is_empty() {
+            article.article_id = if is_stdin(file) { content_id(&article) } else { id_of(file) };
+        }
+        let request = pb::SubmitArticleRequest {
             collection: args.articles.collection.clone(),
             article: Some(article.clone()),
             options: Some(args.articles.options()),
-        });
+        };
         let start = Instant::now();
-        let response = client.submit_article(request).await;
-        let elapsed = start.elapsed();
-        let response = response
-            .map_err(|status| refusal(&status))
-            .with_context(|| format!("{} was not submitted", display_name(file)))?
-            .into_inner();
+        let answer = args.connection.call(request, |request| {
+            let mut client = client.clone();
+            async move { client.submit_article(request).await }
+        });
+        let response: pb::SubmitArticleResponse =
+            answer.await.with_context(|| format!("{} was not submitted", display_name(file)))?;
         match &json {
-            Some(json) => json.print("SubmitArticleResponse", &response)?,
-            None => print(file, &article, &response, elapsed)?,
+            Some(json) => json.print("SubmitArticleResponse", &response),
+            None => print(file, &article, &response, start.elapsed()),
+        }
+    })
+    .await
+}
+
+/// Does something with each of some files. One at fault keeps none of the others from it.
+pub async fn for_each_file(
+    files: &[PathBuf],
+    mut work: impl AsyncFnMut(&Path) -> Result<()>,
+) -> Result<()> {
+    let mut failed = 0;
+    for file in files {
+        match work(file).await {
+            Err(error) if files.len() > 1 && !super::is_broken_pipe(&error) => {
+                output::print_error(&error);
+                failed += 1;
+            }
+            done => done?,
         }
     }
-    Ok(())
+    match failed {
+        0 => Ok(()),
+        _ => bail!("{failed} of {} files failed", files.len()),
+    }
 }
 
 fn print(

@@ -35,6 +35,7 @@ use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Response, Status};
+use tonic_health::pb::health_client::HealthClient;
 
 pub use error::{Error, FieldViolation};
 
@@ -362,6 +363,11 @@ impl Client {
     /// The same for those who run the server.
     pub fn admin(&self) -> AdminServiceClient<Transport> {
         AdminServiceClient::new(self.transport.clone())
+    }
+
+    /// Whether the server serves.
+    pub fn health(&self) -> HealthClient<Transport> {
+        HealthClient::new(self.transport.clone())
     }
 }
 

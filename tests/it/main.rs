@@ -10,6 +10,7 @@
 
 mod admin;
 mod browser;
+mod cli;
 mod client;
 mod damage;
 mod disk;

@@ -49,8 +49,22 @@ impl TestServer {
         Self::start_as(Config { limits, ..test_config(data) }).await
     }
 
+    /// Starts on an empty store, at an address.
+    pub async fn start_at(address: SocketAddr, limits: Limits) -> Self {
+        let data = tempfile::tempdir().expect("a folder for the store");
+        let listener = TcpListener::bind(address).await.expect("a free port");
+        let config = Config { limits, ..test_config(data.path()) };
+        let mut server = Self::start_on_listener(listener, config).await;
+        server.data = Some(data);
+        server
+    }
+
     pub async fn start_as(config: Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::start_on_listener(listener, config).await
+    }
+
+    async fn start_on_listener(listener: TcpListener, config: Config) -> Self {
         let address = listener.local_addr().expect("a bound port");
         let (events, asked) = mpsc::unbounded_channel();
         let asked = UnboundedReceiverStream::new(asked);

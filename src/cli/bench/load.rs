@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 use hdrhistogram::Histogram;
+use indicatif::{HumanCount, ProgressBar};
 use newsprint::api::pb::article_service_client::ArticleServiceClient;
 use newsprint::api::pb::{self, batch_submit_articles_result, submit_article_stream_response};
 use newsprint::article::Article;
@@ -14,9 +15,11 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
 
 use super::Supply;
-use crate::cli::client::refusal;
+use crate::cli::client::{describe, refusal, status_of};
+use crate::cli::output;
 
 /// Latencies are kept in microseconds, to three digits, up to a minute.
 const LATENCY_MAX_MICROS: u64 = 60_000_000;
@@ -54,6 +57,9 @@ pub struct Figures {
     pub p999: f64,
     pub max: f64,
     pub errors: u64,
+    /// Why the first of them was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_error: Option<String>,
 }
 
 /// What the workers of a load share.
@@ -87,18 +93,33 @@ struct Seen {
     latencies: Histogram<u64>,
     articles: u64,
     errors: u64,
+    first_error: Option<String>,
 }
 
 impl Seen {
     fn new() -> Result<Self> {
         let latencies = Histogram::new_with_bounds(1, LATENCY_MAX_MICROS, 3)?;
-        Ok(Seen { latencies, articles: 0, errors: 0 })
+        Ok(Seen { latencies, articles: 0, errors: 0, first_error: None })
     }
 
-    fn record(&mut self, began: Instant, articles: u64, errors: u64) {
+    fn record(&mut self, began: Instant, articles: u64, refused: Vec<Status>) {
+        let errors = refused.len() as u64;
         self.latencies.saturating_record(began.elapsed().as_micros() as u64);
         self.articles += articles - errors;
         self.errors += errors;
+        if let (None, Some(status)) = (&self.first_error, refused.first()) {
+            self.first_error = Some(describe(status));
+        }
+    }
+
+    /// A call that was refused as a whole. Some may be under load; if none succeeds there is nothing
+    /// to measure.
+    fn refuse(&mut self, began: Instant, articles: u64, status: Status) -> Result<()> {
+        self.record(began, articles, vec![status.clone(); articles as usize]);
+        match status {
+            status if self.articles == 0 && self.errors > 1000 => bail!(refusal(&status)),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -108,6 +129,7 @@ impl Load {
         self,
         clients: &[ArticleServiceClient<Transport>],
         until: Until,
+        name: &str,
     ) -> Result<(Figures, u64)> {
         let began = Instant::now();
         let (deadline, end) = match until {
@@ -137,11 +159,23 @@ impl Load {
             }
         }
         let mut all = Seen::new()?;
-        while let Some(seen) = workers.join_next().await {
+        let shown = shared.clone();
+        let bar = Bar::new(name, until, move || shown.next.load(Ordering::Relaxed) - self.next);
+        let mut tick = tokio::time::interval(Duration::from_millis(200));
+        loop {
+            let seen = tokio::select! {
+                seen = workers.join_next() => seen,
+                _ = tick.tick() => {
+                    bar.show(began.elapsed());
+                    continue;
+                }
+            };
+            let Some(seen) = seen else { break };
             let seen = seen??;
             all.latencies.add(&seen.latencies)?;
             all.articles += seen.articles;
             all.errors += seen.errors;
+            all.first_error = all.first_error.or(seen.first_error);
         }
         let elapsed = began.elapsed().as_secs_f64();
         let millis = |quantile| all.latencies.value_at_quantile(quantile) as f64 / 1000.0;
@@ -153,8 +187,44 @@ impl Load {
             p999: millis(0.999),
             max: millis(1.0),
             errors: all.errors,
+            first_error: all.first_error,
         };
         Ok((figures, shared.next.load(Ordering::Relaxed).min(end)))
+    }
+}
+
+/// How far a load is, by time or by articles, and how fast it goes.
+struct Bar<F> {
+    bar: ProgressBar,
+    until: Until,
+    sent: F,
+}
+
+impl<F: Fn() -> u64> Bar<F> {
+    fn new(name: &str, until: Until, sent: F) -> Self {
+        let len = match until {
+            Until::Elapsed(elapsed) => elapsed.as_millis() as u64,
+            Until::Articles(count) => count,
+        };
+        let bar = output::progress_bar(len, "{bar:24.cyan} {prefix} {msg}, {eta} left");
+        bar.set_prefix(name.to_owned());
+        Bar { bar, until, sent }
+    }
+
+    fn show(&self, elapsed: Duration) {
+        let sent = (self.sent)();
+        self.bar.set_position(match self.until {
+            Until::Elapsed(_) => elapsed.as_millis() as u64,
+            Until::Articles(count) => sent.min(count),
+        });
+        let rate = sent as f64 / elapsed.as_secs_f64().max(0.001);
+        self.bar.set_message(format!("{} articles/s", HumanCount(rate as u64)));
+    }
+}
+
+impl<F> Drop for Bar<F> {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 
@@ -164,9 +234,10 @@ async fn calls(mut client: ArticleServiceClient<Transport>, shared: Arc<Shared>)
         let article = Some(shared.article(numbers.start));
         let request = pb::SubmitArticleRequest { article, ..Default::default() };
         let began = Instant::now();
-        let answer = client.submit_article(request).await;
-        seen.record(began, 1, answer.is_err().into());
-        fail_if_lost(&seen, answer.err())?;
+        match client.submit_article(request).await {
+            Ok(_) => seen.record(began, 1, Vec::new()),
+            Err(status) => seen.refuse(began, 1, status)?,
+        }
     }
     Ok(seen)
 }
@@ -185,14 +256,14 @@ async fn batches(
         let began = Instant::now();
         match client.batch_submit_articles(request).await {
             Ok(answer) => {
-                let results = answer.into_inner().results;
-                let failed = results.iter().filter(|item| matches!(item.result, Some(Error(_))));
-                seen.record(began, count, failed.count() as u64);
+                let results = answer.into_inner().results.into_iter();
+                let refused = results.filter_map(|item| match item.result {
+                    Some(Error(error)) => Some(status_of(&error)),
+                    _ => None,
+                });
+                seen.record(began, count, refused.collect());
             }
-            Err(status) => {
-                seen.record(began, count, count);
-                fail_if_lost(&seen, Some(status))?;
-            }
+            Err(status) => seen.refuse(began, count, status)?,
         }
     }
     Ok(seen)
@@ -221,16 +292,12 @@ async fn stream(
     let mut answers = answers.map_err(|status| refusal(&status))?.into_inner();
     while let Some(answer) = answers.message().await.map_err(|status| refusal(&status))? {
         let began = sent.recv().await.ok_or_else(|| anyhow!("more answers than articles"))?;
-        seen.record(began, 1, matches!(answer.result, Some(Error(_))).into());
+        let refused = match &answer.result {
+            Some(Error(error)) => vec![status_of(error)],
+            _ => Vec::new(),
+        };
+        seen.record(began, 1, refused);
     }
     sender.await?;
     Ok(seen)
-}
-
-/// Some calls may fail under load; if none succeeds there is nothing to measure.
-fn fail_if_lost(seen: &Seen, status: Option<tonic::Status>) -> Result<()> {
-    match status {
-        Some(status) if seen.articles == 0 && seen.errors > 1000 => bail!(refusal(&status)),
-        _ => Ok(()),
-    }
 }

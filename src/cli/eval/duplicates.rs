@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{check_minimums, parse_share};
 use crate::cli::block_on;
-use crate::cli::lines::{Line, Lines};
+use crate::cli::formats::{Line, Lines};
 use crate::cli::output::{self, BOLD, DIM};
 
 /// Measure how well duplicates are found
