@@ -18,6 +18,7 @@ mod output;
 mod resume;
 mod serve;
 mod submit;
+mod token;
 mod train;
 
 use std::fmt::Write as _;
@@ -57,6 +58,9 @@ enum Command {
     Backup(backup::BackupCommand),
     Restore(backup::RestoreArgs),
     Check(check::CheckArgs),
+    /// Make tokens for those who call a server
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     Submit(submit::SubmitArgs),
     Classify(classify::ClassifyArgs),
     Compare(compare::CompareArgs),
@@ -72,7 +76,7 @@ enum Command {
 
 /// The commands as `newsprint --help` lists them.
 const GROUPS: [(&str, &[&str]); 3] = [
-    ("Server", &["serve", "backup", "restore", "check", "bench"]),
+    ("Server", &["serve", "backup", "restore", "check", "token", "bench"]),
     ("Articles", &["submit", "classify", "compare", "import"]),
     ("Models", &["train", "eval"]),
 ];
@@ -90,6 +94,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Check(args) => check::run(&args),
+        Command::Token(command) => token::run(&command),
         Command::Submit(args) => submit::run(&args),
         Command::Classify(args) => classify::run(&args),
         Command::Compare(args) => compare::run(&args),
