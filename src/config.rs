@@ -65,6 +65,11 @@ pub struct Config {
     #[arg(long, env = "NEWSPRINT_LOG_LEVEL", value_name = "LEVEL", default_value_t = Config::default().log_level)]
     pub log_level: String,
 
+    /// How long calls are still taken after SIGTERM or Ctrl-C, in seconds, while health says
+    /// NOT_SERVING: as long as whoever routes calls needs to hear of it
+    #[arg(long, env = "NEWSPRINT_DRAIN_DELAY_SECONDS", value_name = "SECONDS", default_value_t = Config::default().drain_delay_seconds)]
+    pub drain_delay_seconds: u64,
+
     /// How long calls in work may go on after SIGTERM or Ctrl-C, in seconds
     #[arg(long, env = "NEWSPRINT_DRAIN_SECONDS", value_name = "SECONDS", default_value_t = Config::default().drain_seconds)]
     pub drain_seconds: u64,
@@ -76,6 +81,10 @@ pub struct Config {
     #[command(flatten)]
     #[serde(flatten)]
     pub connections: ConnectionLimits,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub security: Security,
 
     #[command(flatten)]
     #[serde(flatten)]
@@ -140,6 +149,54 @@ pub struct ConnectionLimits {
     /// How old a connection may get before its client is asked to make a new one; 0 for any age
     #[arg(long, env = "NEWSPRINT_CONNECTION_AGE_SECONDS_MAX", value_name = "SECONDS", default_value_t = ConnectionLimits::default().connection_age_seconds_max)]
     pub connection_age_seconds_max: u64,
+
+    /// How long calls of a connection that got too old may go on
+    #[arg(long, env = "NEWSPRINT_CONNECTION_AGE_GRACE_SECONDS_MAX", value_name = "SECONDS", default_value_t = ConnectionLimits::default().connection_age_grace_seconds_max)]
+    pub connection_age_grace_seconds_max: u64,
+}
+
+/// Whom the server talks to, and how. The variables of the certificates have names of their own,
+/// because those of the commands that call a server say what to show to it.
+#[derive(Debug, Clone, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Security {
+    /// Talk TLS, with the certificate in this PEM file, followed by those between it and its
+    /// authority; read again when it changes
+    #[arg(long, env = "NEWSPRINT_SERVER_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The key of that certificate, a PEM file
+    #[arg(long, env = "NEWSPRINT_SERVER_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Ask clients for certificates of the authorities in this PEM file
+    #[arg(long, env = "NEWSPRINT_SERVER_TLS_CLIENT_CA", value_name = "FILE")]
+    pub tls_client_ca: Option<PathBuf>,
+
+    /// Whether clients without a certificate are refused, or may show a token instead
+    #[arg(long, env = "NEWSPRINT_SERVER_TLS_CLIENT_AUTH", value_name = "WHEN", value_enum, default_value_t = Security::default().tls_client_auth)]
+    pub tls_client_auth: ClientAuth,
+
+    /// Let only those call whom this TOML file knows by a token or certificate, and each only what
+    /// it says; read again when it changes. 'newsprint token create' makes entries for it
+    #[arg(long, env = "NEWSPRINT_TOKENS", value_name = "FILE")]
+    pub tokens: Option<PathBuf>,
+
+    /// Serve AdminService on this address, and only there
+    #[arg(long, env = "NEWSPRINT_ADMIN_LISTEN", value_name = "ADDR", value_parser = parse_addr)]
+    pub admin_listen: Option<SocketAddr>,
+
+    /// Whether whoever asks is told the schema: server reflection
+    #[arg(long, env = "NEWSPRINT_REFLECTION", value_name = "BOOL", action = clap::ArgAction::Set, default_value_t = Security::default().reflection)]
+    pub reflection: bool,
+}
+
+/// Whether clients have to show a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientAuth {
+    Required,
+    Optional,
 }
 
 /// What browsers find, and whose pages may call.
@@ -169,9 +226,11 @@ impl Default for Config {
             disk_reserve_bytes: 256 << 20,
             log_format: LogFormat::Text,
             log_level: "info,fjall=warn,lsm_tree=warn".to_owned(),
+            drain_delay_seconds: 0,
             drain_seconds: 10,
             limits: Limits::default(),
             connections: ConnectionLimits::default(),
+            security: Security::default(),
             web: Web::default(),
         }
     }
@@ -205,6 +264,21 @@ impl Default for ConnectionLimits {
             receive_seconds_max: 60,
             answer_seconds_max: 60,
             connection_age_seconds_max: 0,
+            connection_age_grace_seconds_max: 60,
+        }
+    }
+}
+
+impl Default for Security {
+    fn default() -> Self {
+        Security {
+            tls_cert: None,
+            tls_key: None,
+            tls_client_ca: None,
+            tls_client_auth: ClientAuth::Required,
+            tokens: None,
+            admin_listen: None,
+            reflection: true,
         }
     }
 }
@@ -252,6 +326,48 @@ impl ConnectionLimits {
     pub fn age_max(&self) -> Option<Duration> {
         let seconds = self.connection_age_seconds_max;
         (seconds > 0).then_some(Duration::from_secs(seconds))
+    }
+
+    pub fn age_grace(&self) -> Duration {
+        Duration::from_secs(self.connection_age_grace_seconds_max)
+    }
+}
+
+impl Security {
+    fn check(&self) -> Result<(), ConfigError> {
+        let is_optional = self.tls_client_auth == ClientAuth::Optional;
+        for (is_there, name, needs, is_met) in [
+            (self.tls_cert.is_some(), "tls-cert", "tls-key", self.tls_key.is_some()),
+            (self.tls_key.is_some(), "tls-key", "tls-cert", self.tls_cert.is_some()),
+            (self.tls_client_ca.is_some(), "tls-client-ca", "tls-cert", self.tls_cert.is_some()),
+            // Otherwise certificates would be asked for and nobody would have to have one.
+            (is_optional, "tls-client-auth = optional", "tokens", self.tokens.is_some()),
+        ] {
+            if is_there && !is_met {
+                return Err(ConfigError::Needs { name, needs });
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be said of listening at an address without more.
+    pub fn warning(&self, address: SocketAddr) -> Option<&'static str> {
+        let asks = self.tokens.is_some() || self.tls_client_ca.is_some();
+        match (address.ip().is_loopback(), self.tls_cert.is_some(), asks) {
+            (true, _, _) | (_, true, true) => None,
+            (_, false, false) => Some(
+                "ANYBODY who reaches this address can read, write and delete everything, and listen \
+                 in: set --tls-cert and --tokens, or see that only a proxy reaches it that asks",
+            ),
+            (_, true, false) => Some(
+                "ANYBODY who reaches this address can read, write and delete everything: set \
+                 --tokens or --tls-client-ca",
+            ),
+            (_, false, true) => Some(
+                "tokens and articles come to this address IN THE CLEAR: set --tls-cert, or see that \
+                 only a proxy reaches it that talks TLS",
+            ),
+        }
     }
 }
 
@@ -396,6 +512,8 @@ pub enum ConfigError {
     Flags(#[from] clap::Error),
     #[error("{name} must be between {min} and {max}, not {value}")]
     OutOfRange { name: &'static str, min: usize, max: usize, value: usize },
+    #[error("{name} makes sense together with {needs} only")]
+    Needs { name: &'static str, needs: &'static str },
 }
 
 fn place(file: &Path, line: Option<usize>) -> String {
@@ -413,6 +531,7 @@ impl Config {
         };
         config.limits.check()?;
         config.connections.check()?;
+        config.security.check()?;
         Ok(config)
     }
 
@@ -537,7 +656,9 @@ impl ConnectionLimits {
             check(name, seconds as usize, 1, SECONDS_MAX)?;
         }
         let age = self.connection_age_seconds_max as usize;
-        check("connection-age-seconds-max", age, 0, SECONDS_MAX)
+        check("connection-age-seconds-max", age, 0, SECONDS_MAX)?;
+        let grace = self.connection_age_grace_seconds_max as usize;
+        check("connection-age-grace-seconds-max", grace, 0, SECONDS_MAX)
     }
 }
 
@@ -604,6 +725,39 @@ mod tests {
     }
 
     #[test]
+    fn settings_of_security_come_from_everywhere() {
+        let toml = "tls-cert = 'a.crt'\ntls-key = 'a.key'\nreflection = false";
+        let config = load(toml, &["--tls-key", "b.key", "--tokens", "tokens.toml"]).unwrap();
+        let expected = Security {
+            tls_cert: Some("a.crt".into()),
+            tls_key: Some("b.key".into()),
+            tokens: Some("tokens.toml".into()),
+            reflection: false,
+            ..Security::default()
+        };
+        assert_eq!(config.security, expected);
+    }
+
+    #[test]
+    fn an_open_door_is_warned_of() {
+        let open = Security::default();
+        let tls = Security { tls_cert: Some("a".into()), ..open.clone() };
+        let tokens = Security { tokens: Some("a".into()), ..open.clone() };
+        let both = Security { tokens: Some("a".into()), ..tls.clone() };
+        let mutual = Security { tls_client_ca: Some("a".into()), ..tls.clone() };
+        for loopback in ["127.0.0.1:1", "127.8.8.8:1", "[::1]:1"] {
+            assert_eq!(open.warning(loopback.parse().unwrap()), None);
+        }
+        for address in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1"] {
+            let warning = |security: &Security| security.warning(address.parse().unwrap());
+            assert!(warning(&open).unwrap().contains("--tls-cert and --tokens"));
+            assert!(warning(&tls).unwrap().contains("--tokens or --tls-client-ca"));
+            assert!(warning(&tokens).unwrap().contains("IN THE CLEAR"));
+            assert_eq!((warning(&both), warning(&mutual)), (None, None));
+        }
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused_by_name() {
         let check = |toml: &str, name: &str| {
             let error = load(toml, &[]).unwrap_err().to_string();
@@ -632,6 +786,11 @@ mod tests {
         check("memory-bytes-max = 4194304", "memory-bytes-max");
         check("body-bytes-max = 8388608", "message-bytes-max");
         check("receive-seconds-max = 0", "receive-seconds-max");
+        check("tls-cert = 'server.crt'", "tls-key");
+        check("tls-client-ca = 'ca.crt'", "tls-cert");
+        check("tls-client-auth = 'optional'", "tokens");
+        check("tls-client-auth = 'maybe'", "tls-client-auth");
+        check("reflection = 'no'", "reflection");
         let missing = load_flags(["--config", "missing.toml"].map(String::from));
         assert!(missing.unwrap_err().to_string().contains("missing.toml"));
     }

@@ -20,6 +20,7 @@
 //! * [`article`], [`analysis`]: the nouns. What is sent, and what is found out.
 //! * [`analyser`]: a model at work: all that can be said of one article without looking at others.
 //! * [`store`]: the memory. One writer, durable before it answers, candidates from an index in RAM.
+//! * [`access`]: who may do what: identities, tokens, roles, grants.
 //! * [`admission`]: who may have how much in work at the same time.
 //! * [`engine`]: the use cases, whatever protocol asks for them.
 //! * [`api`]: the gRPC contract and our side of it. The only module that knows protobuf.
@@ -27,6 +28,7 @@
 //! * [`client`]: the other side: what a program needs that calls the service.
 //! * [`config`], [`telemetry`]: settings, log, metrics.
 
+pub mod access;
 pub mod admission;
 pub mod analyser;
 pub mod analysis;

@@ -30,6 +30,12 @@ const COUNTS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 5
 const LINES_MAX: u32 = 20;
 const LINES_PERIOD: Duration = Duration::from_secs(10);
 
+/// The target of lines about who did what, and who was refused.
+const AUDIT: &str = "audit";
+
+/// The name of events that are never left out for their number.
+pub const ALWAYS_WRITTEN: &str = "always written";
+
 /// Why the log cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
@@ -70,7 +76,9 @@ impl Log {
 
 fn level(config: &Config) -> Result<EnvFilter, TelemetryError> {
     let refused = |_| TelemetryError::Level(config.log_level.clone());
-    EnvFilter::try_new(&config.log_level).map_err(refused)
+    // Who was let in and who was not is written whatever else is, unless it is turned off by name.
+    let audit = if config.log_level.contains(AUDIT) { "" } else { ",audit=info" };
+    EnvFilter::try_new(format!("{}{audit}", config.log_level)).map_err(refused)
 }
 
 /// Lets through only so many lines from one place in the code, and counts the others.
@@ -102,7 +110,11 @@ impl<S: Subscriber> Filter<S> for Rate {
     }
 
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
-        let is_let_through = self.is_let_through(event.metadata().callsite(), Instant::now());
+        let metadata = event.metadata();
+        if metadata.name() == ALWAYS_WRITTEN {
+            return true;
+        }
+        let is_let_through = self.is_let_through(metadata.callsite(), Instant::now());
         if !is_let_through {
             metrics::counter!("newsprint_log_lines_dropped_total").increment(1);
         }
@@ -147,6 +159,16 @@ fn describe() {
     describe_counter!("newsprint_connections_refused_total", "Connections over the limit");
     describe_counter!("newsprint_accept_errors_total", "Failures to take a connection in");
     describe_counter!("newsprint_log_lines_dropped_total", "Lines left out of the log for number");
+    describe_counter!("newsprint_calls_refused_total", "Calls refused for who made them, by code");
+    describe_counter!("newsprint_tls_handshakes_failed_total", "Failed TLS handshakes, by reason");
+    describe_counter!(
+        "newsprint_file_reloads_total",
+        "Certificates and identities read again, by what and outcome"
+    );
+    describe_gauge!(
+        "newsprint_tls_certificate_expiry_timestamp_seconds",
+        "When the first of the server's certificates expires, in seconds since 1970"
+    );
     describe_gauge!("newsprint_connections", "Connections open");
     describe_gauge!("newsprint_in_flight", "Calls and articles in work");
     describe_gauge!("newsprint_in_flight_max", "The most that may be");

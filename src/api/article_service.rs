@@ -17,7 +17,7 @@ use super::convert::{
 use super::error::{Violations, deadline_exceeded, framework_status, overloaded, unavailable};
 use super::items::Articles;
 use super::pb::served::article_service_server::ArticleService;
-use super::{Call, Deadline, EngineSlot, pb};
+use super::{Call, Deadline, EngineSlot, Received, pb};
 use crate::admission::{Amount, Share};
 use crate::article::CollectionName;
 use crate::config::Limits;
@@ -371,13 +371,14 @@ async fn drained(draining: &mut watch::Receiver<bool>) {
 }
 
 async fn begin(engine: &EngineSlot, call: &Call, place: OwnedSemaphorePermit) -> Begun {
-    let (message, share) = call.received();
+    let Received { message, share, refusal } = call.received_of_stream();
     let (mut id, mut collection) = (String::new(), CollectionName::default());
     let submitting = async {
         let engine = engine.ready()?;
         let submission = {
             let request = Articles::read_one(message)?;
             id = request.article_id();
+            refusal.map_or(Ok(()), Err)?;
             request.submission(engine.limits())?
         };
         collection = submission.collection.clone();

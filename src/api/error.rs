@@ -165,6 +165,47 @@ pub fn unknown_method() -> Status {
     refusal(Code::Unimplemented, ErrorReason::UnknownMethod, message)
 }
 
+/// The call comes from nobody in particular, where only some may call.
+pub fn credentials_missing() -> Status {
+    let message = "the server asks who calls: send a bearer token in the header 'authorization', \
+                   or show a certificate that it knows";
+    refusal(Code::Unauthenticated, ErrorReason::CredentialsMissing, message)
+}
+
+/// The server knows nobody by this token or certificate, or not any more.
+pub fn credentials_unknown(is_expired: bool) -> Status {
+    match is_expired {
+        true => {
+            let message = "the token or certificate has expired";
+            refusal(Code::Unauthenticated, ErrorReason::CredentialsExpired, message)
+        }
+        false => {
+            let message = "the server knows nobody by this token or certificate";
+            refusal(Code::Unauthenticated, ErrorReason::CredentialsUnknown, message)
+        }
+    }
+}
+
+/// The caller is known, and may not call this.
+pub fn role_missing(role: &str) -> Status {
+    let message = format!("the method takes the role '{role}', which the caller does not have");
+    refusal(Code::PermissionDenied, ErrorReason::RoleMissing, message)
+}
+
+/// The caller may make the call, and not for this collection.
+pub fn collection_forbidden() -> Status {
+    let message = "the caller may not touch this collection";
+    refusal(Code::PermissionDenied, ErrorReason::CollectionForbidden, message)
+}
+
+/// Puts the id of the request into the details of an error, for whoever is asked about it.
+pub fn with_request_id(status: Status, request_id: &str) -> Status {
+    let mut details = status.get_error_details();
+    details.set_request_info(request_id, "");
+    let (code, message) = (status.code(), status.message().to_owned());
+    Status::with_error_details_and_metadata(code, message, details, status.metadata().clone())
+}
+
 fn refusal(code: Code, reason: ErrorReason, message: impl Into<String>) -> Status {
     let mut details = error_info(reason);
     if let Some(delay) = retry_after(reason) {
@@ -215,6 +256,11 @@ fn retry_after(reason: ErrorReason) -> Option<Duration> {
         | R::RequestTooSlow
         | R::UnknownMethod
         | R::UnsupportedEncoding
+        | R::CredentialsMissing
+        | R::CredentialsUnknown
+        | R::CredentialsExpired
+        | R::RoleMissing
+        | R::CollectionForbidden
         | R::DataDamaged
         | R::Internal => None,
     }
@@ -263,6 +309,8 @@ mod tests {
             .chain(framework.into_iter().map(framework_status))
             .chain([unavailable("the server is starting"), deadline_exceeded(), slow_request()])
             .chain([Violations::one("title", "is too long").into()])
+            .chain([credentials_missing(), credentials_unknown(false), credentials_unknown(true)])
+            .chain([role_missing("write"), collection_forbidden()])
             .collect()
     }
 
@@ -287,6 +335,20 @@ mod tests {
             let is_passing = matches!(status.code(), Code::ResourceExhausted | Code::Unavailable);
             let retry = status.get_error_details().retry_info().cloned();
             assert_eq!(retry.is_some(), is_passing, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn the_id_of_the_request_comes_to_the_other_details() {
+        use prost::Message;
+        for status in refusals() {
+            let before = RpcStatus::decode(status.details()).unwrap();
+            let status = with_request_id(status, "feed-4711");
+            let info = status.get_error_details().request_info().cloned();
+            assert_eq!(info.unwrap().request_id, "feed-4711");
+            let mut after = RpcStatus::decode(status.details()).unwrap();
+            after.details.retain(|detail| !detail.type_url.ends_with("RequestInfo"));
+            assert_eq!(after, before);
         }
     }
 

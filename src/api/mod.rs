@@ -10,8 +10,9 @@ mod items;
 pub use admin_service::AdminApi;
 pub use article_service::ArticleApi;
 pub use error::{
-    DOMAIN, deadline_exceeded, framework_status, malformed_message, message_too_large, overloaded,
-    reason_name, reason_named, slow_request, unknown_method, unsupported_encoding,
+    DOMAIN, collection_forbidden, credentials_missing, credentials_unknown, deadline_exceeded,
+    framework_status, malformed_message, message_too_large, overloaded, reason_name, reason_named,
+    role_missing, slow_request, unknown_method, unsupported_encoding, with_request_id,
 };
 #[cfg(any(fuzzing, test))]
 pub use items::check_request;
@@ -53,8 +54,15 @@ pub struct Call(Arc<Held>);
 
 struct Held {
     client: Client,
-    received: Mutex<VecDeque<(Bytes, Share)>>,
+    received: Mutex<VecDeque<Received>>,
     answered: Mutex<Option<Share>>,
+}
+
+struct Received {
+    message: Bytes,
+    share: Share,
+    /// Why the caller may not send it, if so.
+    refusal: Option<Status>,
 }
 
 impl Call {
@@ -72,15 +80,26 @@ impl Call {
     }
 
     /// Hands a message on, with what it weighs. Of one that the framework is to decode only the
-    /// weight is handed on here.
-    pub fn receive(&self, message: Bytes, share: Share) {
-        self.0.received.lock().push_back((message, share));
+    /// weight is handed on here. One of a stream may be refused for itself; a call that has only
+    /// one is refused before it is handed on.
+    pub fn receive(&self, message: Bytes, share: Share, refusal: Option<Status>) {
+        self.0.received.lock().push_back(Received { message, share, refusal });
     }
 
     /// The message that was handed on first, and its share.
     fn received(&self) -> (Bytes, Share) {
+        let Received { message, share, .. } = self.received_of_stream();
+        (message, share)
+    }
+
+    /// The message of a stream that was handed on first.
+    fn received_of_stream(&self) -> Received {
         let received = self.0.received.lock().pop_front();
-        received.unwrap_or_else(|| (Bytes::new(), self.client().charge(Amount::default())))
+        received.unwrap_or_else(|| Received {
+            message: Bytes::new(),
+            share: self.client().charge(Amount::default()),
+            refusal: None,
+        })
     }
 
     /// Holds the share of the answer until it is on its way.

@@ -25,6 +25,7 @@ mod serve;
 mod shell;
 mod stored;
 mod submit;
+mod token;
 mod train;
 mod watch;
 
@@ -84,6 +85,9 @@ enum Command {
     Backup(backup::BackupCommand),
     Restore(backup::RestoreArgs),
     Check(check::CheckArgs),
+    /// Make tokens for those who call a server
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     Submit(submit::SubmitArgs),
     Classify(classify::ClassifyArgs),
     Compare(compare::CompareArgs),
@@ -140,6 +144,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "backup",
             "restore",
             "check",
+            "token",
             "bench",
         ],
     ),
@@ -170,6 +175,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Check(args) => check::run(&args),
+        Command::Token(command) => token::run(&command),
         Command::Submit(args) => submit::run(&args),
         Command::Classify(args) => classify::run(&args),
         Command::Compare(args) => compare::run(&args),

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Weak};
@@ -32,6 +33,7 @@ use tonic::codegen::http::{Request, Response};
 
 use super::contract::{Answer, Edge};
 use super::entry;
+use super::ids::random;
 use crate::admission::{Amount, Client, Share};
 
 /// What the peer may send before it is read: of one call, and of all together.
@@ -60,8 +62,9 @@ const TICK_DRAINING: Duration = Duration::from_millis(50);
 /// How long a peer is given to act on being told to go, and an untaken answer while we drain.
 const LEAVE_TIME: Duration = Duration::from_secs(1);
 
-/// How long calls of a connection that got too old may go on.
-const AGE_GRACE: Duration = Duration::from_secs(60);
+/// By how much connections get older or less old than they may on average, so that those that came
+/// together do not all go and come again together: what gRPC does.
+const AGE_JITTER: f64 = 0.1;
 
 /// The preface and an empty SETTINGS: no peer speaks HTTP/2 with less, RFC 9113 section 3.4. Over
 /// HTTP/1.1 no browser says less in a request.
@@ -73,8 +76,27 @@ fn now_ms() -> u64 {
     START.elapsed().as_millis() as u64
 }
 
+/// Which listener a connection came in by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    /// The one for everybody.
+    Service,
+    /// The one for `AdminService`.
+    Admin,
+}
+
+/// The other end of a connection.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    pub address: SocketAddr,
+    pub port: Port,
+    /// What its certificate calls it; empty if it showed none.
+    pub names: Arc<[String]>,
+}
+
 /// A connection and its calls.
 pub struct Connection {
+    peer: Peer,
     client: Client,
     aside: Client,
     calls: Mutex<HashMap<u64, Entry>>,
@@ -117,6 +139,10 @@ impl Ongoing {
     /// Whose call it is, before the budget and before the one for health and reflection.
     pub fn clients(&self) -> (&Client, &Client) {
         (&self.connection.client, &self.connection.aside)
+    }
+
+    pub fn peer(&self) -> &Peer {
+        &self.connection.peer
     }
 
     /// Holds a share until the call is gone.
@@ -166,9 +192,10 @@ impl Drop for Piece {
 }
 
 impl Connection {
-    pub fn new(edge: &Edge) -> Arc<Self> {
+    pub fn new(edge: &Edge, peer: Peer) -> Arc<Self> {
         let client = edge.admission.budget.client();
         Arc::new(Connection {
+            peer,
             aside: edge.aside.same(&client),
             client,
             calls: Mutex::default(),
@@ -335,13 +362,20 @@ where
     }
 }
 
-/// Serves a connection until it ends, is too old, idle or stuck, or the server drains.
-pub async fn serve<I>(io: I, edge: Arc<Edge>, mut draining: watch::Receiver<bool>)
-where
+/// Serves a connection, which began at that moment, until it ends, is too old, idle or stuck, or
+/// the server drains.
+pub async fn serve<I>(
+    io: I,
+    edge: Arc<Edge>,
+    peer: Peer,
+    began: Instant,
+    mut draining: watch::Receiver<bool>,
+) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = edge.connections;
-    let connection = Connection::new(&edge);
+    let age_max = limits.age_max().map(with_jitter);
+    let connection = Connection::new(&edge, peer);
     let _calls_end = CallsEnd(Arc::clone(&connection));
     let is_heard = Arc::new(AtomicBool::new(false));
     let io = TokioIo::new(Heard { io, read: 0, is_heard: Arc::clone(&is_heard) });
@@ -365,7 +399,6 @@ where
         .keep_alive_interval(KEEPALIVE_INTERVAL);
     let mut serving = pin!(http.serve_connection(io, service));
 
-    let began = Instant::now();
     let mut leaving: Option<Instant> = None;
     let mut is_draining = false;
     let mut tick = tokio::time::interval(TICK);
@@ -395,19 +428,24 @@ where
             {
                 break "left";
             }
-            if !is_draining && leaving.elapsed() > AGE_GRACE {
+            if !is_draining && leaving.elapsed() > limits.age_grace() {
                 break "age";
             }
             continue;
         }
         let is_idle = connection.is_idle() && connection.idle_for() > limits.idle_max();
-        let is_old = limits.age_max().is_some_and(|age_max| began.elapsed() > age_max);
+        let is_old = age_max.is_some_and(|age_max| began.elapsed() > age_max);
         if is_idle || is_old {
             leaving = Some(Instant::now());
             serving.as_mut().graceful_shutdown();
         }
     };
     counter!("newsprint_connections_closed_total", "reason" => reason).increment(1);
+}
+
+fn with_jitter(age_max: Duration) -> Duration {
+    let part = (random() >> 32) as f64 / f64::from(u32::MAX);
+    age_max.mul_f64(1.0 + AGE_JITTER * (2.0 * part - 1.0))
 }
 
 async fn drained(draining: &mut watch::Receiver<bool>) {

@@ -1,6 +1,7 @@
 //! Keeps, for every call, the promises that the framework does not: nothing is received that there
 //! is no room for, the client's deadline ends in DEADLINE_EXCEEDED, errors carry details, answers
-//! weigh until they are taken, and calls are counted and timed.
+//! weigh until they are taken, calls have an id by which they are found again, and are counted and
+//! timed.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -19,17 +20,23 @@ use prost::Message;
 use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, HeaderValue, Request, Response, header};
+use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::Service;
 
-use super::connection::{Ongoing, STREAM_WINDOW_BYTES};
+use super::connection::{Ongoing, Port, STREAM_WINDOW_BYTES};
 use super::grpc_web::{self, Protocol};
+use super::guard::{Caller, Guard, Need, need_of};
+use super::ids::Ids;
 use super::origins::Origins;
 use super::receive::{Encoding, Messages};
+use super::tls::Tls;
 use crate::admission::{Admission, Amount, Budget, Overloaded, Share};
+use crate::api::pb::served::admin_service_server::AdminServiceServer;
 use crate::api::{
-    Call, DESCRIPTORS, Deadline, deadline_exceeded, framework_status, overloaded, unknown_method,
+    AdminApi, Call, DESCRIPTORS, Deadline, deadline_exceeded, framework_status, overloaded,
+    unknown_method, with_request_id,
 };
 use crate::config::{ConnectionLimits, Limits};
 
@@ -59,15 +66,25 @@ pub struct Edge {
     /// Where the console is.
     pub console: Option<SocketAddr>,
     pub routes: Routes,
+    pub guard: Arc<Guard>,
+    pub tls: Option<Arc<Tls>>,
+    /// Whether `AdminService` is served on a listener of its own, and only there.
+    pub has_admin_port: bool,
 }
 
 /// A method that the server has.
-struct Method {
-    path: String,
+pub struct Method {
+    pub path: String,
     /// Whether requests are streams.
     is_stream: bool,
     /// Whether it is one of the framework's services rather than of ours.
-    is_aside: bool,
+    pub is_aside: bool,
+    /// Whether it is one of `AdminService`.
+    pub is_admin: bool,
+    /// What it takes to call it; None if nobody has thought of it, which closes it.
+    pub need: Option<Need>,
+    /// The number of the field of its requests that names their collection.
+    pub collection: Option<u32>,
     /// Whether its requests bring articles. They are handed on past the framework, and refused
     /// before they are read when too many are in work; streams wait.
     is_submission: bool,
@@ -81,7 +98,7 @@ fn method(path: &str) -> Option<&'static Method> {
         .get(path)
 }
 
-fn methods() -> impl Iterator<Item = Method> {
+pub fn methods() -> impl Iterator<Item = Method> {
     let sets = [
         (DESCRIPTORS, false),
         (tonic_health::pb::FILE_DESCRIPTOR_SET, true),
@@ -92,18 +109,32 @@ fn methods() -> impl Iterator<Item = Method> {
         let set = prost_types::FileDescriptorSet::decode(set).unwrap_or_default();
         set.file.into_iter().flat_map(move |file| {
             let package = file.package().to_owned();
+            let collections = collection_fields(&file);
             file.service.into_iter().flat_map(move |service| {
                 let service_name = format!("{package}.{}", service.name());
+                let collections = collections.clone();
                 service.method.into_iter().map(move |method| Method {
                     path: format!("/{service_name}/{}", method.name()),
                     is_stream: method.client_streaming(),
                     is_aside,
+                    is_admin: service_name == <AdminServiceServer<AdminApi> as NamedService>::NAME,
+                    need: need_of(&service_name, method.name()),
+                    collection: collections.get(method.input_type()).copied(),
                     is_submission: method.input_type().contains("Submit")
                         || method.input_type().contains("Analyze"),
                 })
             })
         })
     })
+}
+
+/// The field that names the collection, of each message of a file that has one, by its type.
+fn collection_fields(file: &prost_types::FileDescriptorProto) -> HashMap<String, u32> {
+    let field = |message: &prost_types::DescriptorProto| {
+        let field = message.field.iter().find(|field| field.name() == "collection")?;
+        Some((format!(".{}.{}", file.package(), message.name()), field.number() as u32))
+    };
+    file.message_type.iter().filter_map(field).collect()
 }
 
 /// Answers one call.
@@ -113,20 +144,32 @@ pub async fn answer(
     protocol: Protocol,
     request: Request<Incoming>,
 ) -> Response<Answer> {
-    let count = CallCount::new(request.uri().path());
+    let mut count = CallCount::new(request.uri().path());
+    let ids = Arc::new(Ids::of(request.headers()));
     let (client, aside) = ongoing.clients();
     let mut held = None;
-    let answered = match method(request.uri().path()) {
+    let peer = ongoing.peer();
+    let method = method(request.uri().path()).filter(|method| edge.serves(method, peer.port));
+    let admitted = match method {
         None => Err(unknown_method()),
         Some(method) => {
+            let admitted = edge.guard.admit(method, request.headers(), peer, &ids);
+            admitted.map(|caller| (method, caller))
+        }
+    };
+    let answered = match admitted {
+        Err(status) => Err(status),
+        Ok((method, caller)) => {
+            count.caller = Some(caller.clone());
             let client = if method.is_aside { aside } else { client };
             let call = Call::new(client.clone());
-            let answered = edge.call(method, protocol, &ongoing, &call, request).await;
+            let answered = edge.call(method, protocol, &ongoing, &call, caller, request).await;
             held = call.answered();
             answered
         }
     };
-    let mut response = with_contract(answered.unwrap_or_else(Status::into_http));
+    let mut response = with_contract(answered.unwrap_or_else(Status::into_http), &ids);
+    ids.tell(response.headers_mut());
     let web = protocol.writer();
     let last = web.and_then(|web| {
         response.headers_mut().insert(header::CONTENT_TYPE, web.content_type());
@@ -140,22 +183,32 @@ pub async fn answer(
         {
             count.end(code);
         }
-        Answer { body, call: Some(ongoing), rest: last.unwrap_or_default(), held, count, web }
+        let (rest, ids) = (last.unwrap_or_default(), Some(ids));
+        Answer { body, call: Some(ongoing), rest, held, count, ids, web }
     })
 }
 
 impl Edge {
+    /// Whether a method is served on a listener.
+    fn serves(&self, method: &Method, port: Port) -> bool {
+        match port {
+            Port::Service => !method.is_admin || !self.has_admin_port,
+            Port::Admin => method.is_admin || method.is_aside,
+        }
+    }
+
     async fn call(
         &self,
         method: &'static Method,
         protocol: Protocol,
         ongoing: &Ongoing,
         call: &Call,
+        caller: Caller,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Status> {
         let deadline = grpc_timeout(request.headers()).map(|timeout| Instant::now() + timeout);
         *ongoing.deadline.lock() = deadline;
-        let answer = self.answer(method, protocol, ongoing, call, deadline, request);
+        let answer = self.answer(method, protocol, ongoing, call, caller, deadline, request);
         match deadline {
             None => answer.await,
             Some(deadline) if deadline <= Instant::now() => Err(deadline_exceeded()),
@@ -173,6 +226,7 @@ impl Edge {
         protocol: Protocol,
         ongoing: &Ongoing,
         call: &Call,
+        caller: Caller,
         deadline: Option<Instant>,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Status> {
@@ -206,15 +260,16 @@ impl Edge {
         );
         let body = if method.is_stream {
             let draining = method.is_aside.then(|| self.draining.clone());
-            Body::new(StreamBody::new(received(messages, call.clone(), draining)))
+            Body::new(StreamBody::new(received(messages, call.clone(), caller, draining)))
         } else {
             let mut share = client.charge(Amount::default());
             let message = messages.only(&mut share).await?;
+            caller.may_send(&message)?;
             if method.is_submission {
-                call.receive(message, share);
+                call.receive(message, share, None);
                 Body::new(Full::new(Bytes::from_static(&EMPTY_MESSAGE)))
             } else {
-                call.receive(Bytes::new(), share);
+                call.receive(Bytes::new(), share, None);
                 Body::new(Full::new(framed(&message)))
             }
         };
@@ -231,15 +286,17 @@ fn framed(message: &[u8]) -> Bytes {
     [&[0], &len[..], message].concat().into()
 }
 
-/// The messages of a stream, each with its share handed to the call. The framework's own streams
-/// end when the server drains; ours end themselves, with a status.
+/// The messages of a stream, each with its share handed to the call. One that the caller may not
+/// send is handed on with why not; if the caller may not go on at all, the stream ends. The
+/// framework's own streams end when the server drains; ours end themselves, with a status.
 fn received(
     messages: Messages,
     call: Call,
+    caller: Caller,
     draining: Option<watch::Receiver<bool>>,
 ) -> impl stream::Stream<Item = Result<Frame<Bytes>, Status>> + Send {
     stream::unfold(Some((messages, draining)), move |state| {
-        let call = call.clone();
+        let (call, caller) = (call.clone(), caller.clone());
         async move {
             let (mut messages, mut draining) = state?;
             let drained = async {
@@ -257,10 +314,14 @@ fn received(
             match next {
                 Ok(None) => None,
                 Ok(Some((message, share))) => {
+                    if let Err(status) = caller.may_go_on() {
+                        return Some((Err(status), None));
+                    }
                     let frame = if draining.is_some() {
                         framed(&message)
                     } else {
-                        call.receive(message, share);
+                        let refusal = caller.may_send(&message).err();
+                        call.receive(message, share, refusal);
                         Bytes::from_static(&EMPTY_MESSAGE)
                     };
                     Some((Ok(Frame::data(frame)), Some((messages, draining))))
@@ -282,12 +343,12 @@ fn compress_in_kind(headers: &mut HeaderMap) {
 
 /// Completes an error's details, and tells the code if it is known already: of an answer with a
 /// body it is in the trailers.
-fn with_contract(response: Response<Body>) -> Response<(Body, Option<Code>)> {
+fn with_contract(response: Response<Body>, ids: &Ids) -> Response<(Body, Option<Code>)> {
     match Status::from_header_map(response.headers()) {
         None => response.map(|body| (body, None)),
         Some(status) if status.code() == Code::Ok => response.map(|body| (body, Some(Code::Ok))),
         Some(status) => {
-            let status = framework_status(status);
+            let status = with_request_id(framework_status(status), ids.request());
             let code = status.code();
             let mut response: Response<Body> = status.into_http();
             if code == Code::Unimplemented {
@@ -308,6 +369,7 @@ pub struct Answer {
     /// What the answer weighs before it is made.
     held: Option<Share>,
     count: Option<CallCount>,
+    ids: Option<Arc<Ids>>,
     /// What writes the body, if not the framework alone.
     web: Option<grpc_web::Writer>,
 }
@@ -321,8 +383,15 @@ impl Default for Answer {
 impl Answer {
     /// An answer to what is no call.
     pub fn text(text: &str) -> Self {
-        let rest = Bytes::copy_from_slice(text.as_bytes());
-        Answer { body: Body::empty(), call: None, rest, held: None, count: None, web: None }
+        Answer {
+            body: Body::empty(),
+            call: None,
+            rest: Bytes::copy_from_slice(text.as_bytes()),
+            held: None,
+            count: None,
+            ids: None,
+            web: None,
+        }
     }
 
     fn piece(&mut self) -> Frame<Bytes> {
@@ -366,7 +435,7 @@ impl http_body::Body for Answer {
             Err(frame) => {
                 self.held = None;
                 let Ok(trailers) = frame.into_trailers() else { return Poll::Ready(None) };
-                let (trailers, code) = trailers_with_contract(trailers);
+                let (trailers, code) = trailers_with_contract(trailers, self.ids.as_deref());
                 if let Some(count) = self.count.take() {
                     count.end(code);
                 }
@@ -393,12 +462,16 @@ impl Drop for Answer {
 }
 
 /// Completes the details of an error at the end of a body.
-fn trailers_with_contract(trailers: HeaderMap) -> (HeaderMap, Code) {
+fn trailers_with_contract(trailers: HeaderMap, ids: Option<&Ids>) -> (HeaderMap, Code) {
     match Status::from_header_map(&trailers) {
         None => (trailers, Code::Unknown),
         Some(status) if status.code() == Code::Ok => (trailers, Code::Ok),
         Some(status) => {
             let status = framework_status(status);
+            let status = match ids {
+                Some(ids) => with_request_id(status, ids.request()),
+                None => status,
+            };
             let code = status.code();
             let mut completed = HeaderMap::new();
             match status.add_header(&mut completed) {
@@ -413,12 +486,14 @@ fn trailers_with_contract(trailers: HeaderMap) -> (HeaderMap, Code) {
 struct CallCount {
     method: &'static str,
     began: Instant,
+    /// Whoever makes it, once he was let in.
+    caller: Option<Caller>,
 }
 
 impl CallCount {
     fn new(path: &str) -> Self {
         let method = method(path).map_or("unknown", |method| &method.path);
-        CallCount { method, began: Instant::now() }
+        CallCount { method, began: Instant::now(), caller: None }
     }
 
     fn end(self, code: Code) {
@@ -426,10 +501,13 @@ impl CallCount {
             .increment(1);
         histogram!("newsprint_call_seconds", "method" => self.method)
             .record(self.began.elapsed().as_secs_f64());
+        if let Some(caller) = self.caller {
+            caller.audit(code);
+        }
     }
 }
 
-fn code_name(code: Code) -> &'static str {
+pub fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

@@ -25,7 +25,7 @@ use tonic_health::server::HealthService;
 use tower::Service;
 
 use super::connection::{
-    CallsEnd, Connection, HTTP1_BUFFER_BYTES_MAX, PageCalls, STREAM_WINDOW_BYTES,
+    CallsEnd, Connection, HTTP1_BUFFER_BYTES_MAX, PageCalls, Peer, Port, STREAM_WINDOW_BYTES,
 };
 use super::grpc_web::Protocol;
 use super::health::Health;
@@ -118,14 +118,14 @@ async fn serve(listener: std::net::TcpListener, health: Health, calls: Option<Pa
         .keep_alive_timeout(PATIENCE);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, address)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
         let (http, router, calls) = (http.clone(), router.clone(), calls.clone());
         tokio::spawn(async move {
-            serve_connection(&http, stream, router, calls).await;
+            serve_connection(&http, stream, address, router, calls).await;
             drop(place);
         });
     }
@@ -134,6 +134,7 @@ async fn serve(listener: std::net::TcpListener, health: Health, calls: Option<Pa
 async fn serve_connection(
     http: &auto::Builder<TokioExecutor>,
     stream: TcpStream,
+    address: SocketAddr,
     router: Router,
     calls: Option<PageCalls>,
 ) {
@@ -142,7 +143,8 @@ async fn serve_connection(
         let _ = http.serve_connection(io, TowerToHyperService::new(router)).await;
         return;
     };
-    let connection = Connection::new(&calls.edge);
+    let peer = Peer { address, port: Port::Service, names: Arc::from([]) };
+    let connection = Connection::new(&calls.edge, peer);
     let _calls_end = CallsEnd(Arc::clone(&connection));
     let edge = Arc::clone(&calls.edge);
     let service = service_fn({

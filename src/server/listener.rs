@@ -2,24 +2,31 @@
 //! runs out of something.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::connection;
+use super::connection::{self, Peer, Port};
 use super::contract::Edge;
+use super::tls::{self, Tls};
 
 /// How long no connection is taken in after one could not be, at first and at most.
 const PAUSE: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Serves what comes in until the server drains, and then what is there until it has ended.
-pub async fn serve(listener: TcpListener, edge: Arc<Edge>, draining: watch::Receiver<bool>) {
+pub async fn serve(
+    listener: TcpListener,
+    port: Port,
+    edge: Arc<Edge>,
+    draining: watch::Receiver<bool>,
+) {
     let open = Arc::new(AtomicUsize::new(0));
     let mut connections = JoinSet::new();
     let mut stopping = draining.clone();
@@ -30,8 +37,8 @@ pub async fn serve(listener: TcpListener, edge: Arc<Edge>, draining: watch::Rece
             _ = stopping.wait_for(|draining| *draining) => break,
             Some(_) = connections.join_next() => continue,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
             // The peer has changed its mind.
             Err(error) if is_of_the_peer(&error) => continue,
             Err(error) => {
@@ -55,7 +62,7 @@ pub async fn serve(listener: TcpListener, edge: Arc<Edge>, draining: watch::Rece
         }
         let _ = stream.set_nodelay(true);
         let count = Counted::new(&open);
-        let serving = connection::serve(stream, Arc::clone(&edge), draining.clone());
+        let serving = serve_one(stream, address, port, Arc::clone(&edge), draining.clone());
         connections.spawn(async move {
             serving.await;
             drop(count);
@@ -63,6 +70,54 @@ pub async fn serve(listener: TcpListener, edge: Arc<Edge>, draining: watch::Rece
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
+}
+
+/// Serves one connection, over TLS if the server has a certificate. The time that its handshake
+/// takes is part of what the peer is given to say that it speaks HTTP/2.
+async fn serve_one(
+    stream: TcpStream,
+    address: SocketAddr,
+    port: Port,
+    edge: Arc<Edge>,
+    mut draining: watch::Receiver<bool>,
+) {
+    let began = Instant::now();
+    let Some(tls) = edge.tls.clone() else {
+        let peer = Peer { address, port, names: Arc::from([]) };
+        return connection::serve(stream, edge, peer, began, draining).await;
+    };
+    let accepted = tokio::select! {
+        accepted = accept(&tls, stream, edge.connections.handshake_max()) => accepted,
+        _ = draining.wait_for(|draining| *draining) => return,
+    };
+    let (stream, names) = match accepted {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            let reason = match error.kind() {
+                io::ErrorKind::InvalidData => "refused",
+                io::ErrorKind::TimedOut => "time",
+                _ => "broken",
+            };
+            counter!("newsprint_tls_handshakes_failed_total", "reason" => reason).increment(1);
+            // A load balancer that looks whether the port is open breaks off as well.
+            if reason == "refused" {
+                tracing::warn!(target: "audit", peer = %address, %error, "connection refused");
+            }
+            return;
+        }
+    };
+    let peer = Peer { address, port, names };
+    connection::serve(stream, edge, peer, began, draining).await;
+}
+
+async fn accept(
+    tls: &Tls,
+    stream: TcpStream,
+    time_max: Duration,
+) -> io::Result<(tokio_rustls::server::TlsStream<TcpStream>, Arc<[String]>)> {
+    let stream = tokio::time::timeout(time_max, tls.acceptor().accept(stream)).await??;
+    let names = tls::names(stream.get_ref().1.peer_certificates());
+    Ok((stream, names))
 }
 
 fn is_of_the_peer(error: &io::Error) -> bool {
@@ -75,13 +130,15 @@ struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
     fn new(open: &Arc<AtomicUsize>) -> Self {
-        gauge!("newsprint_connections").set(open.fetch_add(1, Ordering::Relaxed) as f64 + 1.0);
+        open.fetch_add(1, Ordering::Relaxed);
+        gauge!("newsprint_connections").increment(1.0);
         Counted(Arc::clone(open))
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        gauge!("newsprint_connections").set(self.0.fetch_sub(1, Ordering::Relaxed) as f64 - 1.0);
+        self.0.fetch_sub(1, Ordering::Relaxed);
+        gauge!("newsprint_connections").decrement(1.0);
     }
 }

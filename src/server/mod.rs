@@ -1,22 +1,27 @@
 //! Puts the service on a listener. Nothing here knows what an article is.
 //!
-//! `listener` takes connections in, `connection` serves one and knows its calls, `entry` tells calls
-//! from what is none, `contract` keeps the promises that hold for every call, `receive` reads
-//! requests under the budget, `grpc_web` and `origins` are for browsers; `health` and `http` tell
-//! about the server from a thread of their own, where `console` is served too, and `housekeeping`
-//! does what has to be done now and then.
+//! `listener` takes connections in, over `tls`, `connection` serves one and knows its calls, `entry`
+//! tells calls from what is none, `contract` keeps the promises that hold for every call, with the
+//! `ids` it is found by, `guard` lets calls in, `receive` reads requests under the budget,
+//! `grpc_web` and `origins` are for browsers; `health` and `http` tell about the server from a
+//! thread of their own, where `console` is served too, `housekeeping` does what has to be done now
+//! and then, and `watched` is what follows files on disk.
 
 mod connection;
 mod console;
 mod contract;
 mod entry;
 mod grpc_web;
+mod guard;
 mod health;
 mod housekeeping;
 mod http;
+mod ids;
 mod listener;
 mod origins;
 mod receive;
+mod tls;
+mod watched;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -30,23 +35,29 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
-use self::connection::PageCalls;
+use self::connection::{PageCalls, Port};
 use self::contract::Edge;
+use self::guard::Guard;
 use self::health::{Health, Phase};
 use self::origins::Origins;
+use self::tls::Tls;
 use crate::admission::{Amount, Budget};
 use crate::api::pb::served::admin_service_server::AdminServiceServer;
 use crate::api::pb::served::article_service_server::ArticleServiceServer;
 use crate::api::{AdminApi, ArticleApi, DESCRIPTORS, EngineSlot};
-use crate::config::Config;
+use crate::config::{Config, Security};
 use crate::engine::{Engine, EngineError};
 use crate::store::{EmbeddedStore, StoreError, StoreOptions};
+use crate::telemetry;
 
 /// Commands beside those of admitted articles that may wait for the store's writer.
 const ADMIN_COMMANDS_MAX: usize = 64;
 
 /// The time a watcher of the server's health is given to hear of the drain.
 const HEALTH_GRACE: Duration = Duration::from_millis(50);
+
+/// How often files that are followed are looked at.
+const LOOK_PERIOD: Duration = Duration::from_secs(2);
 
 /// What health and reflection may take at the same time.
 const ASIDE_BYTES: usize = 32 << 20;
@@ -60,6 +71,10 @@ pub enum ServerError {
     Engine(#[from] EngineError),
     #[error("the address {0} for /metrics and /healthz cannot be used: {1}")]
     Http(SocketAddr, std::io::Error),
+    #[error("the address {0} for AdminService cannot be used: {1}")]
+    Admin(SocketAddr, std::io::Error),
+    #[error("{0}")]
+    Security(String),
     #[error("the server cannot start: {0}")]
     Startup(String),
 }
@@ -73,8 +88,9 @@ pub enum Event {
     Reload,
 }
 
-/// Serves on the listener until it is asked to stop, then drains: health says NOT_SERVING, new
-/// connections are refused, calls in work are finished, for at most `config.drain_seconds`.
+/// Serves on the listener until it is asked to stop, then drains: health says NOT_SERVING, after
+/// `config.drain_delay_seconds` new connections are refused, and calls in work are finished, for at
+/// most `config.drain_seconds`.
 ///
 /// The listener answers at once; until `open` has made the engine, on a thread that may block,
 /// calls are answered UNAVAILABLE.
@@ -84,8 +100,20 @@ pub async fn run(
     open: impl FnOnce(Config) -> Result<Engine, ServerError> + Send + 'static,
     events: impl Stream<Item = Event>,
 ) -> Result<(), ServerError> {
+    // Whatever counts from here on is counted.
+    telemetry::metrics();
     let startup = |error: &dyn std::fmt::Display| ServerError::Startup(error.to_string());
     let address = listener.local_addr().map_err(|error| startup(&error))?;
+    let doors = Doors::load(&config.security)?;
+    let admin = match config.security.admin_listen {
+        Some(address) => Some(listen_for_admin(address).await?),
+        None => None,
+    };
+    for address in [Some(address), config.security.admin_listen].into_iter().flatten() {
+        if let Some(warning) = config.security.warning(address) {
+            tracing::warn!(%address, "{warning}");
+        }
+    }
     let (phase, phases) = watch::channel(Phase::Starting);
     let (drain, draining) = watch::channel(false);
     let engine = EngineSlot::default();
@@ -104,12 +132,28 @@ pub async fn run(
         console,
         routes: routes(&config, &engine, &health, &draining).map_err(|error| startup(&error))?,
         admission: admission.clone(),
+        guard: Arc::clone(&doors.guard),
+        tls: doors.tls.clone(),
+        has_admin_port: admin.is_some(),
     });
     let page_calls = PageCalls::new(Arc::clone(&edge));
     let _http = http::start(http, health.clone(), console.map(|_| page_calls.clone()))?;
-    let serving = AbortOnDrop(tokio::spawn(listener::serve(listener, edge, draining)));
-    tracing::info!(%address, "listening");
+    let serving = {
+        let (edge, draining) = (Arc::clone(&edge), draining.clone());
+        listener::serve(listener, Port::Service, edge, draining)
+    };
+    let serving_admin = async move {
+        if let Some(listener) = admin {
+            listener::serve(listener, Port::Admin, edge, draining).await;
+        }
+    };
+    let serving = AbortOnDrop(tokio::spawn(async {
+        tokio::join!(serving, serving_admin);
+    }));
+    let _watching = AbortOnDrop(tokio::spawn(doors.clone().watch()));
+    tracing::info!(%address, tls = doors.tls.is_some(), "listening");
 
+    let delay = HEALTH_GRACE.max(Duration::from_secs(config.drain_delay_seconds));
     let drain_max = Duration::from_secs(config.drain_seconds);
     let opening = tokio::task::spawn_blocking(move || open(config));
     let ready = async {
@@ -126,11 +170,18 @@ pub async fn run(
     let mut events = pin!(events);
     tokio::select! {
         failed = ready => return failed.map(|never| match never {}),
-        () = asked_to_stop(events.as_mut(), &engine) => tracing::info!("draining"),
+        () = asked_to_stop(events.as_mut(), &engine, &doors) => {}
     }
 
+    tracing::info!(delay_seconds = delay.as_secs(), "draining");
     phase.send_replace(Phase::Draining);
-    tokio::time::sleep(HEALTH_GRACE).await;
+    tokio::select! {
+        () = tokio::time::sleep(delay) => {}
+        () = asked_to_stop(events.as_mut(), &engine, &doors) => {
+            tracing::warn!("asked to stop again; ending the calls in work");
+            return Ok(());
+        }
+    }
     phase.send_replace(Phase::Ended);
     let _ = drain.send(true);
     tokio::select! {
@@ -138,7 +189,7 @@ pub async fn run(
         () = tokio::time::sleep(drain_max) => {
             tracing::warn!("calls were still in work at the end of the drain; ending them");
         }
-        () = asked_to_stop(events, &engine) => {
+        () = asked_to_stop(events, &engine, &doors) => {
             tracing::warn!("asked to stop again; ending the calls in work");
         }
     }
@@ -150,11 +201,12 @@ pub async fn run(
 async fn asked_to_stop(
     mut events: std::pin::Pin<&mut impl Stream<Item = Event>>,
     engine: &EngineSlot,
+    doors: &Doors,
 ) {
     while let Some(event) = events.next().await {
         match event {
             Event::Stop => return,
-            Event::Reload => reload(engine).await,
+            Event::Reload => reload(engine, doors).await,
         }
     }
     // Nobody is left to ask.
@@ -162,12 +214,55 @@ async fn asked_to_stop(
 }
 
 /// Reads again what may have changed on disk. What cannot be used stays as it was.
-async fn reload(engine: &EngineSlot) {
+async fn reload(engine: &EngineSlot, doors: &Doors) {
+    doors.look(true).await;
     let Some(engine) = engine.get() else { return };
     match engine.reload_model().await {
         Ok(_) | Err(EngineError::NoModelFile) => {}
         Err(error) => tracing::error!(%error, "the model was not reloaded"),
     }
+}
+
+/// What decides who comes in, and follows files on disk.
+#[derive(Clone)]
+struct Doors {
+    guard: Arc<Guard>,
+    tls: Option<Arc<Tls>>,
+}
+
+impl Doors {
+    fn load(settings: &Security) -> Result<Doors, ServerError> {
+        let guard = Guard::load(settings).map_err(ServerError::Security)?;
+        let tls = Tls::load(settings).map_err(ServerError::Security)?;
+        Ok(Doors { guard, tls: tls.map(Arc::new) })
+    }
+
+    /// Looks whether the files have changed, for ever.
+    async fn watch(self) {
+        let mut period = tokio::time::interval(LOOK_PERIOD);
+        loop {
+            period.tick().await;
+            self.look(false).await;
+        }
+    }
+
+    async fn look(&self, is_at_once: bool) {
+        let doors = self.clone();
+        // Files may lie on a disk that is slow to answer.
+        let look = tokio::task::spawn_blocking(move || {
+            doors.guard.look(is_at_once);
+            doors.tls.iter().for_each(|tls| tls.look(is_at_once));
+        });
+        let _ = look.await;
+    }
+}
+
+async fn listen_for_admin(address: SocketAddr) -> Result<TcpListener, ServerError> {
+    let failed = |error| ServerError::Admin(address, error);
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    tracing::info!(%address, "serving AdminService");
+    Ok(listener)
 }
 
 /// The store and the model that a configuration names.
@@ -206,12 +301,14 @@ fn routes(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
-    Ok(Routes::new(articles)
-        .add_service(admin)
-        .add_service(health.service())
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?)
-        .prepare())
+    let routes = Routes::new(articles).add_service(admin).add_service(health.service());
+    let routes = match config.security.reflection {
+        true => {
+            routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?)
+        }
+        false => routes,
+    };
+    Ok(routes.prepare())
 }
 
 /// A task that does not outlive whoever holds this.

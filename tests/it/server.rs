@@ -88,7 +88,7 @@ impl TestServer {
     /// Asks the server to stop, and returns what it ended with.
     pub async fn stop(self) -> Result<(), ServerError> {
         self.begin_stop();
-        self.serving.await.expect("the server does not panic")
+        self.ended().await
     }
 
     /// Asks the server to stop, and a little later to stop at once.
@@ -96,6 +96,11 @@ impl TestServer {
         self.begin_stop();
         tokio::time::sleep(Duration::from_millis(300)).await;
         self.stop().await
+    }
+
+    /// What the server ends with, once it was asked to stop.
+    pub async fn ended(self) -> Result<(), ServerError> {
+        self.serving.await.expect("the server does not panic")
     }
 
     pub fn begin_stop(&self) {

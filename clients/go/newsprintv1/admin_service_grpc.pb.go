@@ -34,6 +34,9 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // Tells about the server and its collections, and changes them. Errors are as ArticleService's.
+//
+// Where the server asks who calls, GetServerInfo takes any role, all others the role "admin". It may
+// be served at an address of its own, and only there.
 type AdminServiceClient interface {
 	// Returns what the server is, what it accepts, and what it holds.
 	GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error)
@@ -130,6 +133,9 @@ func (c *adminServiceClient) DeleteCollection(ctx context.Context, in *DeleteCol
 // for forward compatibility.
 //
 // Tells about the server and its collections, and changes them. Errors are as ArticleService's.
+//
+// Where the server asks who calls, GetServerInfo takes any role, all others the role "admin". It may
+// be served at an address of its own, and only there.
 type AdminServiceServer interface {
 	// Returns what the server is, what it accepts, and what it holds.
 	GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error)

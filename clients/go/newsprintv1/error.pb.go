@@ -26,7 +26,8 @@ const (
 // The `reason` of the google.rpc.ErrorInfo that every error carries, whose domain is "newsprint".
 //
 // ErrorInfo holds it as text: the value's name without the prefix, such as "OVERLOADED". Branch on
-// it, or on the code, never on message texts. Two kinds of refusal, which never share a code:
+// it, or on the code, never on message texts. A RequestInfo beside it has the request's id, the
+// `x-request-id` that the client sent or was given: quote it to whoever runs the server. Two kinds of refusal, which never share a code:
 //
 //	Passing  RESOURCE_EXHAUSTED, UNAVAILABLE. The same call may succeed later, and repeating it is
 //	         always safe: wait as long as the RetryInfo says, longer each time. A retry policy may
@@ -103,6 +104,21 @@ const (
 	// DEADLINE_EXCEEDED. The request took longer to arrive than the server waits. Try again on a
 	// better connection.
 	ErrorReason_ERROR_REASON_REQUEST_TOO_SLOW ErrorReason = 24
+	// UNAUTHENTICATED. The server asks who calls. Send a bearer token in the header `authorization`,
+	// or show a certificate that the server knows.
+	ErrorReason_ERROR_REASON_CREDENTIALS_MISSING ErrorReason = 25
+	// UNAUTHENTICATED. The server knows nobody by this token or certificate: it is wrong, or was taken
+	// back. Get another from whoever runs the server.
+	ErrorReason_ERROR_REASON_CREDENTIALS_UNKNOWN ErrorReason = 26
+	// UNAUTHENTICATED. The time of the token or certificate is over. Get another from whoever runs the
+	// server.
+	ErrorReason_ERROR_REASON_CREDENTIALS_EXPIRED ErrorReason = 27
+	// PERMISSION_DENIED. The caller is known, and does not have the role that the method takes; the
+	// message names it.
+	ErrorReason_ERROR_REASON_ROLE_MISSING ErrorReason = 28
+	// PERMISSION_DENIED. The caller may make such calls, and not for this collection, nor such as are
+	// about all collections.
+	ErrorReason_ERROR_REASON_COLLECTION_FORBIDDEN ErrorReason = 29
 )
 
 // Enum value maps for ErrorReason.
@@ -133,6 +149,11 @@ var (
 		22: "ERROR_REASON_TOO_MANY_COLLECTIONS",
 		23: "ERROR_REASON_NO_BACKUPS",
 		24: "ERROR_REASON_REQUEST_TOO_SLOW",
+		25: "ERROR_REASON_CREDENTIALS_MISSING",
+		26: "ERROR_REASON_CREDENTIALS_UNKNOWN",
+		27: "ERROR_REASON_CREDENTIALS_EXPIRED",
+		28: "ERROR_REASON_ROLE_MISSING",
+		29: "ERROR_REASON_COLLECTION_FORBIDDEN",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":          0,
@@ -160,6 +181,11 @@ var (
 		"ERROR_REASON_TOO_MANY_COLLECTIONS": 22,
 		"ERROR_REASON_NO_BACKUPS":           23,
 		"ERROR_REASON_REQUEST_TOO_SLOW":     24,
+		"ERROR_REASON_CREDENTIALS_MISSING":  25,
+		"ERROR_REASON_CREDENTIALS_UNKNOWN":  26,
+		"ERROR_REASON_CREDENTIALS_EXPIRED":  27,
+		"ERROR_REASON_ROLE_MISSING":         28,
+		"ERROR_REASON_COLLECTION_FORBIDDEN": 29,
 	}
 )
 
@@ -194,7 +220,7 @@ var File_newsprint_v1_error_proto protoreflect.FileDescriptor
 
 const file_newsprint_v1_error_proto_rawDesc = "" +
 	"\n" +
-	"\x18newsprint/v1/error.proto\x12\fnewsprint.v1*\xca\x06\n" +
+	"\x18newsprint/v1/error.proto\x12\fnewsprint.v1*\x82\b\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bERROR_REASON_INVALID_FIELDS\x10\x01\x12\"\n" +
@@ -221,7 +247,12 @@ const file_newsprint_v1_error_proto_rawDesc = "" +
 	"\x15ERROR_REASON_INTERNAL\x10\x15\x12%\n" +
 	"!ERROR_REASON_TOO_MANY_COLLECTIONS\x10\x16\x12\x1b\n" +
 	"\x17ERROR_REASON_NO_BACKUPS\x10\x17\x12!\n" +
-	"\x1dERROR_REASON_REQUEST_TOO_SLOW\x10\x18B\xac\x01\n" +
+	"\x1dERROR_REASON_REQUEST_TOO_SLOW\x10\x18\x12$\n" +
+	" ERROR_REASON_CREDENTIALS_MISSING\x10\x19\x12$\n" +
+	" ERROR_REASON_CREDENTIALS_UNKNOWN\x10\x1a\x12$\n" +
+	" ERROR_REASON_CREDENTIALS_EXPIRED\x10\x1b\x12\x1d\n" +
+	"\x19ERROR_REASON_ROLE_MISSING\x10\x1c\x12%\n" +
+	"!ERROR_REASON_COLLECTION_FORBIDDEN\x10\x1dB\xac\x01\n" +
 	"\x16io.github.newsprint.v1B\n" +
 	"ErrorProtoP\x01Z5github.com/newsprint/newsprint/clients/go/newsprintv1\xa2\x02\x03NPV\xaa\x02\fNewsprint.V1\xca\x02\fNewsprint\\V1\xe2\x02\x18Newsprint\\V1\\GPBMetadata\xea\x02\rNewsprint::V1b\x06proto3"
 

@@ -41,6 +41,7 @@ def details_of(status: status_pb2.Status) -> dict[str, Message]:
         error_details_pb2.ErrorInfo,
         error_details_pb2.BadRequest,
         error_details_pb2.RetryInfo,
+        error_details_pb2.RequestInfo,
     ]
     found = {}
     for detail in status.details:
@@ -62,7 +63,9 @@ def failure(call: Any, request: Message, **kwargs: Any) -> tuple[grpc.RpcError, 
         return error, {}
     assert status.code == error.code().value[0]
     assert status.message == error.details()
-    return error, details_of(status)
+    details = details_of(status)
+    assert details["RequestInfo"].request_id, "every error can be found again"
+    return error, details
 
 
 def fields_of(details: dict[str, Message]) -> list[str]:

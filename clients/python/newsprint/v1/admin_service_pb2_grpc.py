@@ -27,6 +27,9 @@ if _version_not_supported:
 
 class AdminServiceStub(object):
     """Tells about the server and its collections, and changes them. Errors are as ArticleService's.
+
+    Where the server asks who calls, GetServerInfo takes any role, all others the role "admin". It may
+    be served at an address of its own, and only there.
     """
 
     def __init__(self, channel):
@@ -69,6 +72,9 @@ class AdminServiceStub(object):
 
 class AdminServiceServicer(object):
     """Tells about the server and its collections, and changes them. Errors are as ArticleService's.
+
+    Where the server asks who calls, GetServerInfo takes any role, all others the role "admin". It may
+    be served at an address of its own, and only there.
     """
 
     def GetServerInfo(self, request, context):
@@ -164,6 +170,9 @@ def add_AdminServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class AdminService(object):
     """Tells about the server and its collections, and changes them. Errors are as ArticleService's.
+
+    Where the server asks who calls, GetServerInfo takes any role, all others the role "admin". It may
+    be served at an address of its own, and only there.
     """
 
     @staticmethod

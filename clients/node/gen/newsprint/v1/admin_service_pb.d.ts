@@ -582,6 +582,9 @@ export declare const DeleteCollectionResponseSchema: GenMessage<DeleteCollection
 /**
  * Tells about the server and its collections, and changes them. Errors are as ArticleService's.
  *
+ * Where the server asks who calls, GetServerInfo takes any role, all others the role "admin". It may
+ * be served at an address of its own, and only there.
+ *
  * @generated from service newsprint.v1.AdminService
  */
 export declare const AdminService: GenService<{

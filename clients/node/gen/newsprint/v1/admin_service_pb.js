@@ -128,6 +128,9 @@ export const DeleteCollectionResponseSchema = /*@__PURE__*/
 /**
  * Tells about the server and its collections, and changes them. Errors are as ArticleService's.
  *
+ * Where the server asks who calls, GetServerInfo takes any role, all others the role "admin". It may
+ * be served at an address of its own, and only there.
+ *
  * @generated from service newsprint.v1.AdminService
  */
 export const AdminService = /*@__PURE__*/
