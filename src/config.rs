@@ -777,7 +777,9 @@ mod tests {
             "{told}"
         );
         assert!(
-            told.contains("there are backups, ") && told.contains(", title-bytes-max"),
+            told.contains("; there are ")
+                && told.contains(", backups, ")
+                && told.contains(", title-bytes-max"),
             "{told}"
         );
         check("drain-seconds = 'long'", "newsprint.toml line 1: drain-seconds: ");
