@@ -232,14 +232,24 @@ struct Repeated(Shingles);
 
 impl Repeated {
     /// `None` unless one of the two stands nearly whole in the other.
-    fn new(sketch: &Sketch, sampled: &[Sampled], known: &Sketch) -> Option<Self> {
-        let smaller = sketch.shingle_count().min(known.shingle_count()) / SAMPLED_OF as usize;
+    fn new(sketch: &Sketch, sampled_here: &[Sampled], known: &Sketch) -> Option<Self> {
         let repeated = Repeated(Shingles::new(known.text()));
         let mut is_shared = vec![false; repeated.0.distinct_count()];
-        let numbers = sampled.iter().filter_map(|sampled| repeated.number(sketch, sampled.place));
-        numbers.for_each(|number| is_shared[number] = true);
-        let shared_count = is_shared.iter().filter(|&&is_shared| is_shared).count();
-        (shared_count as f32 >= REPEATED_MIN * smaller as f32).then_some(repeated)
+        let mut shared_here = 0;
+        for sampled in sampled_here {
+            if let Some(number) = repeated.number(sketch, sampled.place) {
+                is_shared[number] = true;
+                shared_here += 1;
+            }
+        }
+        let sampled_there = sampled(known.text());
+        let number = |sampled: &Sampled| usize::from(repeated.0.numbers[sampled.place as usize]);
+        let shared_there =
+            sampled_there.iter().filter(|sampled| is_shared[number(sampled)]).count();
+        let is_whole = |shared, all| shared as f32 >= REPEATED_MIN * all as f32;
+        let is_repeated = is_whole(shared_here, sampled_here.len())
+            || is_whole(shared_there, sampled_there.len());
+        is_repeated.then_some(repeated)
     }
 
     fn number(&self, sketch: &Sketch, place: u32) -> Option<usize> {
@@ -400,6 +410,18 @@ mod tests {
         check_all(&counts, &story, 1);
         check_all(&counts, &credit, 1);
         assert_eq!(counts.stories(), 1);
+    }
+
+    /// However few of a text's shingles are counted by chance, all of its copies are told.
+    #[test]
+    fn whole_copies_of_any_text_count_once() {
+        let counts = Counts::default();
+        for text in 0..40 {
+            let text = sketch(&own_words(&format!("text{text}x"), 60));
+            counts.add(&text, None);
+            counts.add(&text, Some(&text));
+        }
+        assert_eq!(counts.stories(), 40);
     }
 
     /// Two short articles in one long frame may be taken for one story. A third one must not.
