@@ -167,6 +167,9 @@ async fn all(
     }
 }
 
+/// As the contract has it; servers tell it too where nothing else was set.
+const DISTANCE_DEFAULT: i32 = 3;
+
 fn print(collections: &[pb::Collection]) -> Result<()> {
     let mut table = Table::new(&[
         "collection",
@@ -182,7 +185,8 @@ fn print(collections: &[pb::Collection]) -> Result<()> {
         if settings.keep_bodies == Some(false) {
             others.push("no bodies".to_owned());
         }
-        if let Some(bits) = settings.candidate_hamming_distance {
+        let bits = settings.candidate_hamming_distance.filter(|bits| *bits != DISTANCE_DEFAULT);
+        if let Some(bits) = bits {
             others.push(format!("candidates within {bits} bits"));
         }
         if let Some(share) = settings.near_threshold {

@@ -27,7 +27,7 @@ use newsprint::api::pb::batch_submit_articles_result::Result as Item;
 use newsprint::client::Transport;
 use newsprint::config::Limits;
 use serde::{Serialize, Serializer};
-use serde_json::Map;
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
@@ -538,11 +538,12 @@ impl ErrorLog {
         };
         for Refused { origin, reason } in refused {
             let input = String::from_utf8_lossy(&origin.input);
-            let mut line = Map::new();
-            line.insert(self.unit.to_owned(), origin.number.into());
-            line.insert("reason".to_owned(), reason.as_str().into());
-            line.insert("input".to_owned(), input.into());
-            serde_json::to_writer(&mut *file, &line)?;
+            // In this order: it is for people too.
+            let number = (self.unit, Value::from(origin.number));
+            let texts = [("reason", reason.as_str()), ("input", &input)];
+            let texts = texts.map(|(name, text)| (name, Value::from(text)));
+            serde_json::Serializer::new(&mut *file)
+                .collect_map([number].into_iter().chain(texts))?;
             file.write_all(b"\n")?;
         }
         file.flush()

@@ -50,8 +50,16 @@ struct Cli {
     #[arg(long, global = true, env = "NEWSPRINT_KERNEL", value_name = "NAME", hide = true)]
     kernel: Option<String>,
 
-    /// When to use colours
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto, help_heading = "Output")]
+    /// When to use colours: auto (on terminals), always or never
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value_t = Color::Auto,
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
     color: Color,
 
     /// Print results and errors only: no notes, no progress
@@ -112,7 +120,6 @@ enum Command {
 /// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Color {
-    /// On terminals
     Auto,
     Always,
     Never,

@@ -298,10 +298,11 @@ pub fn delete(args: &DeleteArgs) -> Result<()> {
                 Ok(pb::DeleteArticleResponse {}) => {
                     output::print_text(&format!("{} forgotten\n", visible(id)))?;
                 }
-                Err(error) => {
+                Err(error) if args.ids.len() > 1 => {
                     failed += 1;
                     output::print_error(&error.context(format!("{id} was not forgotten")));
                 }
+                Err(error) => return Err(error),
             }
         }
         match failed {

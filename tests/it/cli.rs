@@ -184,6 +184,23 @@ async fn a_resumed_import_knows_its_file_by_the_content() {
 }
 
 #[tokio::test]
+async fn what_was_not_imported_is_told_with_its_place() {
+    let prompt = Prompt::new().await;
+    prompt.file("odd.csv", "id,title\n1,Tide table\n2\n3,\"\"\n");
+    let ended = prompt.run("import odd.csv").await;
+    assert_eq!((ended.code, prompt.ids().await), (Some(1), vec!["1".to_owned()]));
+    assert!(ended.told.contains("2 rows were not imported; odd.csv.errors.jsonl says why"));
+    let errors = fs::read_to_string(prompt.path("odd.csv.errors.jsonl")).unwrap();
+    let expected = [
+        r#"{"row":2,"reason":"the row has 1 cells, and there are 2 columns","input":"2"}"#,
+        r#"{"row":3,"reason":"title must not be blank if the body is"#,
+    ];
+    for (line, expected) in errors.lines().zip(expected) {
+        assert!(line.starts_with(expected), "{errors}");
+    }
+}
+
+#[tokio::test]
 async fn lines_without_ids_are_the_same_articles_again() {
     let prompt = Prompt::new().await;
     prompt.file("bare.jsonl", "{\"title\": \"Tide table\"}\n{\"title\": \"Ebb table\"}\n");

@@ -21,7 +21,7 @@ pub fn records(
     let mut number = 0;
     let files = WalkDir::new(folder).sort_by_file_name().into_iter();
     for entry in files.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry)) {
-        let entry = entry.context("it cannot be read on")?;
+        let entry = entry.context("the folder cannot be read on")?;
         if entry.file_type().is_dir() {
             continue;
         }

@@ -43,8 +43,8 @@ pub fn lines(
 ) -> Result<()> {
     loop {
         let line = lines.next(RECORD_BYTES_MAX);
-        let line =
-            line.with_context(|| format!("it cannot be read on behind line {}", lines.line()))?;
+        let line = line
+            .with_context(|| format!("the file cannot be read on behind line {}", lines.line()))?;
         let Some(line) = line else { return Ok(()) };
         let mut notes = Notes::default();
         let (input, article) = match line {
@@ -82,7 +82,7 @@ pub fn values(
         if items.is_enough {
             return Ok(());
         }
-        read.with_context(|| format!("it cannot be read on behind item {}", items.number))?;
+        read.with_context(|| format!("the file cannot be read on behind item {}", items.number))?;
     }
     Ok(())
 }

@@ -46,11 +46,11 @@ pub fn records(
         return Ok(());
     }
     let Some((delimiter, names)) = header(start) else {
-        bail!("its first line does not name columns, such as id,title,body");
+        bail!("the file's first line does not name columns, such as id,title,body");
     };
     if !names.iter().any(|name| mapping.knows(name)) {
         bail!(
-            "its columns are {}, none of which is understood; --map body=NAME,title=NAME says what \
+            "the file's columns are {}, none of which is understood; --map body=NAME,title=NAME says what \
              they are",
             names.join(", ")
         );
@@ -66,7 +66,7 @@ pub fn records(
     loop {
         begin();
         let is_row = reader.read_byte_record(&mut row);
-        if !is_row.with_context(|| format!("it cannot be read on behind row {number}"))? {
+        if !is_row.with_context(|| format!("the file cannot be read on behind row {number}"))? {
             return Ok(());
         }
         number += 1;

@@ -23,7 +23,7 @@ const ID_BYTES_MAX: usize = 256;
 pub fn records(mut reader: impl BufRead, each: &mut dyn FnMut(Record) -> bool) -> Result<()> {
     let mut number = 0;
     loop {
-        let behind = || format!("it cannot be read on behind record {number}");
+        let behind = || format!("the file cannot be read on behind record {number}");
         let Some(head) = Head::read(&mut reader).with_context(behind)? else { return Ok(()) };
         let mut body = reader.by_ref().take(head.length);
         let mut notes = Notes::default();
