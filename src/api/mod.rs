@@ -11,7 +11,8 @@ pub use admin_service::AdminApi;
 pub use article_service::ArticleApi;
 pub use error::{
     DOMAIN, deadline_exceeded, framework_status, malformed_message, message_too_large, overloaded,
-    reason_name, reason_named, slow_request, unknown_method, unsupported_encoding,
+    reason_name, reason_named, reason_of, reasons, slow_request, unknown_method,
+    unsupported_encoding,
 };
 
 use std::collections::VecDeque;

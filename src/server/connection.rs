@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Weak};
@@ -64,6 +65,7 @@ fn now_ms() -> u64 {
 
 /// A connection and its calls.
 pub struct Connection {
+    peer: Option<SocketAddr>,
     client: Client,
     aside: Client,
     calls: Mutex<HashMap<u64, Entry>>,
@@ -104,6 +106,11 @@ impl Ongoing {
     /// Whose call it is, before the budget and before the one for health and reflection.
     pub fn clients(&self) -> (&Client, &Client) {
         (&self.connection.client, &self.connection.aside)
+    }
+
+    /// Who calls, as far as the connection knows: a proxy hides whom it speaks for.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.connection.peer
     }
 
     /// Holds a share until the call is gone.
@@ -153,9 +160,10 @@ impl Drop for Piece {
 }
 
 impl Connection {
-    fn new(edge: &Edge) -> Arc<Self> {
+    fn new(edge: &Edge, peer: Option<SocketAddr>) -> Arc<Self> {
         let client = edge.admission.budget.client();
         Arc::new(Connection {
+            peer,
             aside: edge.aside.same(&client),
             client,
             calls: Mutex::default(),
@@ -247,12 +255,16 @@ where
 }
 
 /// Serves a connection until it ends, is too old, idle or stuck, or the server drains.
-pub async fn serve<I>(io: I, edge: Arc<Edge>, mut draining: watch::Receiver<bool>)
-where
+pub async fn serve<I>(
+    io: I,
+    peer: Option<SocketAddr>,
+    edge: Arc<Edge>,
+    mut draining: watch::Receiver<bool>,
+) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = edge.connections;
-    let connection = Connection::new(&edge);
+    let connection = Connection::new(&edge, peer);
     let _calls_end = CallsEnd(Arc::clone(&connection));
     let is_heard = Arc::new(AtomicBool::new(false));
     let io = TokioIo::new(Heard { io, read: 0, is_heard: Arc::clone(&is_heard) });

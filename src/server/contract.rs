@@ -1,6 +1,6 @@
 //! Keeps, for every call, the promises that the framework does not: nothing is received that there
-//! is no room for, the client's deadline ends in DEADLINE_EXCEEDED, errors carry details, answers
-//! weigh until they are taken, and calls are counted and timed.
+//! is no room for, the client's deadline ends in DEADLINE_EXCEEDED, errors carry details, and
+//! answers weigh until they are taken.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -14,7 +14,6 @@ use futures_util::stream;
 use http_body::Frame;
 use http_body_util::{Full, StreamBody};
 use hyper::body::Incoming;
-use metrics::{counter, histogram};
 use prost::Message;
 use tokio::sync::watch;
 use tonic::body::Body;
@@ -23,6 +22,7 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::Service;
 
+use super::calls::{CallCount, Meters, Overload, begin_refusals};
 use super::connection::{Ongoing, STREAM_WINDOW_BYTES};
 use super::receive::{Encoding, Messages};
 use crate::admission::{Admission, Amount, Budget, Overloaded, Share};
@@ -54,11 +54,13 @@ pub struct Edge {
     pub connections: ConnectionLimits,
     pub draining: watch::Receiver<bool>,
     pub routes: Routes,
+    pub overload: Overload,
 }
 
 /// A method that the server has.
 struct Method {
     path: String,
+    meters: Meters,
     /// Whether requests are streams.
     is_stream: bool,
     /// Whether it is one of the framework's services rather than of ours.
@@ -70,13 +72,19 @@ struct Method {
 
 /// Finds a method by its path. Only these become labels of metrics.
 fn method(path: &str) -> Option<&'static Method> {
-    static METHODS: OnceLock<HashMap<String, Method>> = OnceLock::new();
-    METHODS
-        .get_or_init(|| methods().map(|method| (method.path.clone(), method)).collect())
-        .get(path)
+    methods().get(path)
 }
 
-fn methods() -> impl Iterator<Item = Method> {
+/// Every method that the server has, by its path. Their metrics begin with the first call of this.
+fn methods() -> &'static HashMap<String, Method> {
+    static METHODS: OnceLock<HashMap<String, Method>> = OnceLock::new();
+    METHODS.get_or_init(|| {
+        Meters::of_unknown();
+        described_methods().map(|method| (method.path.clone(), method)).collect()
+    })
+}
+
+fn described_methods() -> impl Iterator<Item = Method> {
     let sets = [
         (DESCRIPTORS, false),
         (tonic_health::pb::FILE_DESCRIPTOR_SET, true),
@@ -91,6 +99,12 @@ fn methods() -> impl Iterator<Item = Method> {
                 let service_name = format!("{package}.{}", service.name());
                 service.method.into_iter().map(move |method| Method {
                     path: format!("/{service_name}/{}", method.name()),
+                    meters: Meters::new(
+                        &service_name,
+                        method.name(),
+                        method.client_streaming(),
+                        method.server_streaming(),
+                    ),
                     is_stream: method.client_streaming(),
                     is_aside,
                     is_submission: method.input_type().contains("Submit")
@@ -112,10 +126,12 @@ pub async fn answer(
         *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Ok(response);
     }
-    let count = CallCount::new(request.uri().path());
+    let method = method(request.uri().path());
+    let meters = method.map_or_else(Meters::of_unknown, |method| &method.meters);
+    let count = CallCount::begin(meters, ongoing.peer(), request.headers(), &edge.overload);
     let (client, aside) = ongoing.clients();
     let mut held = None;
-    let answered = match method(request.uri().path()) {
+    let answered = match method {
         None => Err(unknown_method()),
         Some(method) => {
             let client = if method.is_aside { aside } else { client };
@@ -126,19 +142,25 @@ pub async fn answer(
         }
     };
     let response = answered.unwrap_or_else(Status::into_http);
-    Ok(with_contract(response).map(|(body, code)| {
+    Ok(with_contract(response).map(|(body, status)| {
         // What ends in trailers after a body is counted when they are there.
         let mut count = Some(count);
-        if let Some(code) = code
+        if let Some(status) = status
             && let Some(count) = count.take()
         {
-            count.end(code);
+            count.end(&status);
         }
         Answer { body, call: Some(ongoing), rest: Bytes::new(), held, count }
     }))
 }
 
 impl Edge {
+    /// Begins what is counted of calls.
+    pub fn begin_metrics() {
+        methods();
+        begin_refusals();
+    }
+
     async fn call(
         &self,
         method: &'static Method,
@@ -282,21 +304,20 @@ fn compress_in_kind(headers: &mut HeaderMap) {
     }
 }
 
-/// Completes an error's details, and tells the code if it is known already: of an answer with a
+/// Completes an error's details, and tells the status if it is known already: of an answer with a
 /// body it is in the trailers.
-fn with_contract(response: Response<Body>) -> Response<(Body, Option<Code>)> {
+fn with_contract(response: Response<Body>) -> Response<(Body, Option<Status>)> {
     match Status::from_header_map(response.headers()) {
         None => response.map(|body| (body, None)),
-        Some(status) if status.code() == Code::Ok => response.map(|body| (body, Some(Code::Ok))),
+        Some(status) if status.code() == Code::Ok => response.map(|body| (body, Some(status))),
         Some(status) => {
             let status = framework_status(status);
-            let code = status.code();
-            let mut response: Response<Body> = status.into_http();
-            if code == Code::Unimplemented {
+            let mut response: Response<Body> = status.clone().into_http();
+            if status.code() == Code::Unimplemented {
                 let encodings = HeaderValue::from_static("identity,gzip,zstd");
                 response.headers_mut().insert("grpc-accept-encoding", encodings);
             }
-            response.map(|body| (body, Some(code)))
+            response.map(|body| (body, Some(status)))
         }
     }
 }
@@ -339,7 +360,12 @@ impl http_body::Body for Answer {
         }
         let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
             None => return Poll::Ready(None),
-            Some(Err(status)) => return Poll::Ready(Some(Err(status))),
+            Some(Err(status)) => {
+                if let Some(count) = self.count.take() {
+                    count.end(&status);
+                }
+                return Poll::Ready(Some(Err(status)));
+            }
             Some(Ok(frame)) => frame,
         };
         match frame.into_data() {
@@ -355,9 +381,9 @@ impl http_body::Body for Answer {
             Err(frame) => {
                 self.held = None;
                 let Ok(trailers) = frame.into_trailers() else { return Poll::Ready(None) };
-                let (trailers, code) = trailers_with_contract(trailers);
+                let (trailers, status) = trailers_with_contract(trailers);
                 if let Some(count) = self.count.take() {
-                    count.end(code);
+                    count.end(&status);
                 }
                 Poll::Ready(Some(Ok(Frame::trailers(trailers))))
             }
@@ -369,70 +395,19 @@ impl http_body::Body for Answer {
     }
 }
 
-impl Drop for Answer {
-    fn drop(&mut self) {
-        if let Some(count) = self.count.take() {
-            count.end(Code::Cancelled);
-        }
-    }
-}
-
 /// Completes the details of an error at the end of a body.
-fn trailers_with_contract(trailers: HeaderMap) -> (HeaderMap, Code) {
+fn trailers_with_contract(trailers: HeaderMap) -> (HeaderMap, Status) {
     match Status::from_header_map(&trailers) {
-        None => (trailers, Code::Unknown),
-        Some(status) if status.code() == Code::Ok => (trailers, Code::Ok),
+        None => (trailers, Status::unknown("the answer ended without a status")),
+        Some(status) if status.code() == Code::Ok => (trailers, status),
         Some(status) => {
             let status = framework_status(status);
-            let code = status.code();
             let mut completed = HeaderMap::new();
             match status.add_header(&mut completed) {
-                Ok(()) => (completed, code),
-                Err(_) => (trailers, code),
+                Ok(()) => (completed, status),
+                Err(_) => (trailers, status),
             }
         }
-    }
-}
-
-/// A call to be counted when its code is known.
-struct CallCount {
-    method: &'static str,
-    began: Instant,
-}
-
-impl CallCount {
-    fn new(path: &str) -> Self {
-        let method = method(path).map_or("unknown", |method| &method.path);
-        CallCount { method, began: Instant::now() }
-    }
-
-    fn end(self, code: Code) {
-        counter!("newsprint_calls_total", "method" => self.method, "code" => code_name(code))
-            .increment(1);
-        histogram!("newsprint_call_seconds", "method" => self.method)
-            .record(self.began.elapsed().as_secs_f64());
-    }
-}
-
-fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }
 

@@ -1,12 +1,12 @@
-//! `/metrics` and `/healthz`, and health over gRPC once more, served by a thread that does nothing
-//! else: whatever goes on, they are answered.
+//! `/livez`, `/readyz`, `/version` and `/metrics`, and health over gRPC once more, served by a thread
+//! that does nothing else: whatever goes on, they are answered.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::routing::get;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -20,7 +20,8 @@ use tonic_health::server::HealthService;
 use super::ServerError;
 use super::health::Health;
 use crate::config::HttpAddr;
-use crate::telemetry;
+use crate::kernel::Kernel;
+use crate::{simhash, telemetry, text};
 
 /// Connections at the same time.
 const CONNECTIONS_MAX: usize = 256;
@@ -107,12 +108,41 @@ async fn serve(listener: std::net::TcpListener, health: Health) {
 fn router(health: Health) -> Router {
     let grpc = format!("/{}/{{*method}}", <HealthServer<HealthService> as NamedService>::NAME);
     let service = health.service();
-    let healthz = async move || match health.is_serving() {
-        true => (StatusCode::OK, "serving\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "not serving\n"),
+    let alive = health.clone();
+    let livez = async move || match alive.is_alive() {
+        true => (StatusCode::OK, "alive\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "the threads that serve are stuck\n"),
+    };
+    let readyz = async move || match health.not_ready() {
+        None => (StatusCode::OK, "ready\n".to_owned()),
+        Some(reason) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", reason.name()))
+        }
     };
     Router::new()
-        .route("/metrics", get(async || telemetry::metrics().render()))
-        .route("/healthz", get(healthz))
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz.clone()))
+        // What many probes ask for without being told.
+        .route("/healthz", get(readyz))
+        .route("/version", get(async || ([(header::CONTENT_TYPE, "application/json")], version())))
+        .route(
+            "/metrics",
+            get(async || ([(header::CONTENT_TYPE, METRICS_TYPE)], telemetry::metrics().render())),
+        )
         .route_service(&grpc, service)
+}
+
+/// The text format of Prometheus, which takes nothing for granted that does not say what it is.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What this program is, as JSON.
+fn version() -> String {
+    let version = serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "revision": telemetry::REVISION,
+        "fingerprint_scheme": simhash::SCHEME,
+        "text_pipeline": text::PIPELINE,
+        "kernel": Kernel::active().name(),
+    });
+    format!("{version}\n")
 }

@@ -24,14 +24,15 @@ pub async fn serve(listener: TcpListener, edge: Arc<Edge>, draining: watch::Rece
     let mut connections = JoinSet::new();
     let mut stopping = draining.clone();
     let mut pause = PAUSE;
+    gauge!("newsprint_connections_max").set(edge.connections.connections_max as f64);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stopping.wait_for(|draining| *draining) => break,
             Some(_) = connections.join_next() => continue,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             // The peer has changed its mind.
             Err(error) if is_of_the_peer(&error) => continue,
             Err(error) => {
@@ -53,9 +54,10 @@ pub async fn serve(listener: TcpListener, edge: Arc<Edge>, draining: watch::Rece
             );
             continue;
         }
+        counter!("newsprint_connections_accepted_total").increment(1);
         let _ = stream.set_nodelay(true);
         let count = Counted::new(&open);
-        let serving = connection::serve(stream, Arc::clone(&edge), draining.clone());
+        let serving = connection::serve(stream, Some(peer), Arc::clone(&edge), draining.clone());
         connections.spawn(async move {
             serving.await;
             drop(count);

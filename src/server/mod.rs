@@ -1,10 +1,11 @@
 //! Puts the service on a listener. Nothing here knows what an article is.
 //!
 //! `listener` takes connections in, `connection` serves one and knows its calls, `contract` keeps
-//! the promises that hold for every call, `receive` reads requests under the budget; `health` and
-//! `http` tell about the server from a thread of their own, and `housekeeping` does what has to be
+//! the promises that hold for every call, `receive` reads requests under the budget, `calls` counts
+//! calls and writes of those that failed; `health` and `http` tell about the server from a thread of their own, and `housekeeping` does what has to be
 //! done now and then.
 
+mod calls;
 mod connection;
 mod contract;
 mod health;
@@ -25,6 +26,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
+use self::calls::Overload;
 use self::contract::Edge;
 use self::health::{Health, Phase};
 use crate::admission::{Amount, Budget};
@@ -34,6 +36,7 @@ use crate::api::{AdminApi, ArticleApi, DESCRIPTORS, EngineSlot};
 use crate::config::Config;
 use crate::engine::{Engine, EngineError};
 use crate::store::{EmbeddedStore, StoreError, StoreOptions};
+use crate::telemetry;
 
 /// Commands beside those of admitted articles that may wait for the store's writer.
 const ADMIN_COMMANDS_MAX: usize = 64;
@@ -51,7 +54,7 @@ pub enum ServerError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Engine(#[from] EngineError),
-    #[error("the address {0} for /metrics and /healthz cannot be used: {1}")]
+    #[error("the address {0} for /metrics and /readyz cannot be used: {1}")]
     Http(SocketAddr, std::io::Error),
     #[error("the server cannot start: {0}")]
     Startup(String),
@@ -77,6 +80,8 @@ pub async fn run(
     open: impl FnOnce(Config) -> Result<Engine, ServerError> + Send + 'static,
     events: impl Stream<Item = Event>,
 ) -> Result<(), ServerError> {
+    // What is counted before there is something to count with is lost.
+    telemetry::metrics();
     let startup = |error: &dyn std::fmt::Display| ServerError::Startup(error.to_string());
     let address = listener.local_addr().map_err(|error| startup(&error))?;
     let (phase, phases) = watch::channel(Phase::Starting);
@@ -86,6 +91,8 @@ pub async fn run(
     let _beating = AbortOnDrop(tokio::spawn(health.clone().beat(engine.clone())));
     let _http = http::start(config.http, health.clone()).await?;
 
+    Edge::begin_metrics();
+    let overload = Overload::default();
     let admission = config.limits.admission();
     let edge = Arc::new(Edge {
         aside: Budget::new(Amount { articles: usize::MAX, bytes: ASIDE_BYTES }),
@@ -94,6 +101,7 @@ pub async fn run(
         draining: draining.clone(),
         routes: routes(&config, &engine, &health, &draining).map_err(|error| startup(&error))?,
         admission: admission.clone(),
+        overload: overload.clone(),
     });
     let serving = AbortOnDrop(tokio::spawn(listener::serve(listener, edge, draining)));
     tracing::info!(%address, "listening");
@@ -108,7 +116,7 @@ pub async fn run(
         tracing::info!(articles, model = opened.analyser().version, "serving");
         engine.fill(opened);
         phase.send_replace(Phase::Serving);
-        let never = housekeeping::run(&engine, &admission.budget).await;
+        let never = housekeeping::run(&engine, &admission.budget, &overload).await;
         Ok::<Infallible, ServerError>(never)
     };
     let mut events = pin!(events);

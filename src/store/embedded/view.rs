@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use fjall::{Keyspace, Readable, Snapshot};
-use metrics::counter;
+use metrics::{counter, histogram};
 
 use super::collection::{Collection, Horizon, Published};
 use super::index::{Candidates, Entry, Index, Seq, StoryNumber, Wanted, content_tag};
@@ -262,6 +263,7 @@ impl Looked {
         prepared: &Prepared,
         is_gone: impl Fn(Seq) -> bool,
     ) -> Result<Self, StoreError> {
+        let began = Instant::now();
         let found =
             |published: &Published, horizon| Found::new(prepared, published, horizon, is_gone);
         let (view, found) = View::with(core, collection, found);
@@ -281,8 +283,19 @@ impl Looked {
         let shelf = ViewShelf::new(&view, found.firsts, looked.id);
         let question = question(prepared, &view.settings, &collection.counts);
         looked.findings.truncated = found.candidates.truncated;
+        let count = found.candidates.seqs.len();
         question.compare(&shelf, shelf.others(found.candidates.seqs), &mut looked.findings)?;
+        measure(began, count, looked.findings.truncated);
         Ok(looked)
+    }
+}
+
+/// Counts a look-up that is done, and the candidates that it had.
+fn measure(began: Instant, candidates: usize, is_truncated: bool) {
+    histogram!("newsprint_lookup_seconds").record(began.elapsed().as_secs_f64());
+    histogram!("newsprint_lookup_candidates").record(candidates as f64);
+    if is_truncated {
+        counter!("newsprint_lookups_truncated_total").increment(1);
     }
 }
 
@@ -292,6 +305,7 @@ pub fn report(
     collection: &Collection,
     prepared: &Prepared,
 ) -> Result<(DuplicateReport, Vec<Seq>), StoreError> {
+    let began = Instant::now();
     let nothing_is_gone = |_| false;
     let found =
         |published: &Published, horizon| Found::new(prepared, published, horizon, nothing_is_gone);
@@ -301,7 +315,9 @@ pub fn report(
     let question = question(prepared, &view.settings, &collection.counts);
     let mut findings = Findings::default();
     findings.truncated = found.candidates.truncated;
+    let count = found.candidates.seqs.len();
     question.compare(&shelf, shelf.others(found.candidates.seqs), &mut findings)?;
+    measure(began, count, findings.truncated);
     Ok(reported(question.decide(&shelf, findings)?))
 }
 
