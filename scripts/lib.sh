@@ -5,7 +5,9 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck disable=SC2034 # for those who source this
 target=${CARGO_TARGET_DIR:-$root/target}
+# shellcheck disable=SC2034
 tools=$root/target/tools
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -74,6 +74,9 @@ impl Analyser {
         };
         let judge = serde_json::from_slice(&judge)
             .map_err(|error| format!("its judge cannot be used: {error}"))?;
+        for label in topics.labels() {
+            counter!("newsprint_topics_total", "topic" => label.name.clone()).increment(0);
+        }
         Ok(Analyser { topics, judge: Arc::new(judge), version })
     }
 
@@ -98,6 +101,7 @@ impl Analyser {
             place: None,
         };
         histogram!("newsprint_prepare_seconds").record(started.elapsed().as_secs_f64());
+        count_reliability(prepared.classification.reliability);
         for score in prepared.classification.topics.iter().filter(|score| score.assigned) {
             counter!("newsprint_topics_total", "topic" => score.topic.clone()).increment(1);
         }
@@ -154,6 +158,15 @@ impl Analyser {
 /// The shortest number that is this one to six places, rather than one with noise behind them.
 pub fn to_f64(value: f32) -> f64 {
     (f64::from(value) * 1e6).round() / 1e6
+}
+
+fn count_reliability(reliability: Reliability) {
+    let reliability = match reliability {
+        Reliability::Reliable => "reliable",
+        Reliability::UnsupportedLanguage => "unsupported_language",
+        Reliability::InsufficientText => "insufficient_text",
+    };
+    counter!("newsprint_reliability_total", "reliability" => reliability).increment(1);
 }
 
 fn evidence(explanation: &topics::Explanation) -> Vec<TopicEvidence> {

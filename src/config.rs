@@ -40,7 +40,8 @@ pub struct Config {
     #[arg(long, env = "NEWSPRINT_DATA", value_name = "DIR", default_value_os_t = Config::default().data)]
     pub data: PathBuf,
 
-    /// Address to serve /metrics, /healthz, health over gRPC and the console on, or 'off'
+    /// Address to serve /metrics, /livez, /readyz, /version, health over gRPC and the console on, or
+    /// 'off'
     #[arg(long, env = "NEWSPRINT_HTTP", value_name = "ADDR|off", default_value_t = Config::default().http)]
     pub http: HttpAddr,
 
@@ -394,7 +395,8 @@ fn deserialize_addr<'de, D: serde::Deserializer<'de>>(
     parse_addr(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }
 
-/// Where `/metrics`, `/healthz` and, for whoever asks by gRPC, the health of the server are served.
+/// Where `/metrics`, `/readyz` and their like and, for whoever asks by gRPC, the health of the server
+/// are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpAddr {
     At(SocketAddr),
@@ -709,6 +711,32 @@ mod tests {
         // A flag that says the default wins too.
         let config = load("drain-seconds = 3", &["--drain-seconds", "10"]).unwrap();
         assert_eq!(config.drain_seconds, 10);
+    }
+
+    /// A comment is what is between a '#' and a blank; a setting stands right after its '#'.
+    #[test]
+    fn the_sample_has_every_setting_with_its_default() {
+        let sample = include_str!("../deploy/newsprint.toml");
+        assert_eq!(load(sample, &[]).unwrap(), Config::default(), "as it is it changes nothing");
+        let settings = sample.lines().filter_map(|line| line.strip_prefix('#'));
+        let settings: Vec<&str> = settings.filter(|line| !line.starts_with(' ')).collect();
+        let value = |config: &Config| serde_json::to_value(config).unwrap();
+        let defaults = value(&Config::default());
+        let mut known: Vec<&String> = defaults.as_object().unwrap().keys().collect();
+        let mut shown: Vec<&str> =
+            settings.iter().filter_map(|line| line.split(' ').next()).collect();
+        known.sort_unstable();
+        shown.sort_unstable();
+        assert_eq!(shown, known);
+        let mut loaded = value(&load(&settings.join("\n"), &[]).unwrap());
+        for (name, default) in defaults.as_object().unwrap() {
+            // What is not set unless somebody sets it has an example.
+            if default.is_null() {
+                assert!(!loaded[name].is_null(), "{name}");
+                loaded[name] = serde_json::Value::Null;
+            }
+        }
+        assert_eq!(loaded, defaults);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use metrics::counter;
 use parking_lot::RwLock;
@@ -17,7 +17,7 @@ use crate::config::Limits;
 use crate::store::{
     ArticleStore, Backup, CollectionInfo, CollectionSettings, ListFilter, Page, PageSize,
     PageToken, Pending, Prepared, Similar, SimilarQuery, StoreError, StoredArticle, StoryPage,
-    Submitted,
+    Submitted, Usage,
 };
 
 /// Articles that cost more, in bytes of plain text, are analysed off the threads that serve calls:
@@ -43,7 +43,6 @@ pub enum EngineError {
 
 impl From<Overloaded> for EngineError {
     fn from(_: Overloaded) -> Self {
-        counter!("newsprint_overloaded_total").increment(1);
         EngineError::Overloaded
     }
 }
@@ -277,6 +276,12 @@ impl Engine {
     /// the others are told of that.
     pub async fn reload_model(&self) -> Result<Reloaded, EngineError> {
         let path = self.model_file.clone().ok_or(EngineError::NoModelFile)?;
+        let reloaded = self.reload_model_from(path).await;
+        count_result("newsprint_model_reloads_total", &reloaded);
+        reloaded
+    }
+
+    async fn reload_model_from(&self, path: PathBuf) -> Result<Reloaded, EngineError> {
         let asked = Instant::now();
         let mut latest = self.reloaded.lock().await;
         if let Some((began, reloaded)) = &*latest
@@ -299,9 +304,32 @@ impl Engine {
     pub async fn create_backup(&self, name: &BackupName) -> Result<Backup, EngineError> {
         let folder = self.backups.join(name.as_str());
         let upkeep = self.store.upkeep().ok_or(EngineError::NoBackups)?;
-        let backup = upkeep.create_backup(&folder).await?;
-        tracing::info!(path = %backup.path.display(), articles = backup.article_count, "backup made");
-        Ok(backup)
+        let began = Instant::now();
+        let made = upkeep.create_backup(&folder).await;
+        count_result("newsprint_backups_total", &made);
+        match &made {
+            Ok(backup) => tracing::info!(
+                path = %backup.path.display(),
+                articles = backup.article_count,
+                bytes = backup.size_bytes,
+                duration_s = began.elapsed().as_secs_f64(),
+                "backup made"
+            ),
+            Err(error) => {
+                tracing::error!(path = %folder.display(), %error, "the backup was not made");
+            }
+        }
+        Ok(made?)
+    }
+
+    /// When the latest of the backups was begun, if there is one. It asks the disk.
+    pub fn latest_backup(&self) -> Option<SystemTime> {
+        self.store.upkeep()?.latest_backup(&self.backups)
+    }
+
+    /// What the store takes up here, if it keeps its data on this machine. It asks the disk.
+    pub fn usage(&self) -> Option<Usage> {
+        self.store.upkeep()?.usage().ok()
     }
 
     /// Whether articles can be remembered now; if not, why.
@@ -345,6 +373,11 @@ fn load_model(file: Option<&Path>) -> Result<Analyser, EngineError> {
     let path = file.unwrap_or(Path::new("(built in)")).to_owned();
     let loaded = file.map_or_else(Analyser::built_in, Analyser::from_file);
     loaded.map_err(|reason| EngineError::ModelRefused { path, reason })
+}
+
+fn count_result<T, E>(name: &'static str, result: &Result<T, E>) {
+    let result = if result.is_ok() { "ok" } else { "failed" };
+    counter!(name, "result" => result).increment(1);
 }
 
 fn count_verdict(verdict: Verdict, replayed: bool) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join;
+use metrics::counter;
 use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -14,7 +15,10 @@ use tonic::{Request, Response, Status, Streaming};
 use super::convert::{
     self, ListQuery, SimilarRequest, StoryQuery, article_name, page_token, submitted_to,
 };
-use super::error::{Violations, deadline_exceeded, framework_status, overloaded, unavailable};
+use super::error::{
+    Violations, deadline_exceeded, framework_status, overloaded, reason_name, reason_of,
+    unavailable,
+};
 use super::items::Articles;
 use super::pb::served::article_service_server::ArticleService;
 use super::{Call, Deadline, EngineSlot, Received, pb};
@@ -493,6 +497,8 @@ fn fewer(page: &mut [pb::StoredArticle], len: usize, limits: Limits) -> Option<u
 
 /// A status as part of an answer.
 fn item_error(status: Status) -> pb::ItemError {
+    let reason = reason_name(reason_of(&status));
+    counter!("newsprint_item_refusals_total", "reason" => reason).increment(1);
     // The details of a status are a whole google.rpc.Status, whose fields ItemError has.
     let decoded = pb::ItemError::decode(status.details()).ok();
     decoded.filter(|error| !error.details.is_empty()).unwrap_or_else(|| pb::ItemError {

@@ -229,6 +229,17 @@ pub fn reason_named(name: &str) -> ErrorReason {
     ErrorReason::from_str_name(&format!("{REASON_PREFIX}{name}")).unwrap_or_default()
 }
 
+/// Every reason of the contract, the unspecified one first.
+pub fn reasons() -> impl Iterator<Item = ErrorReason> {
+    (0..).map_while(|number| ErrorReason::try_from(number).ok())
+}
+
+/// Why a status is what it is; unspecified if it does not say.
+pub fn reason_of(status: &Status) -> ErrorReason {
+    let details = status.get_error_details();
+    details.error_info().map(|info| reason_named(&info.reason)).unwrap_or_default()
+}
+
 /// When the same call may succeed; None if it will not.
 fn retry_after(reason: ErrorReason) -> Option<Duration> {
     use ErrorReason as R;

@@ -12,7 +12,8 @@ pub use article_service::ArticleApi;
 pub use error::{
     DOMAIN, collection_forbidden, credentials_missing, credentials_unknown, deadline_exceeded,
     framework_status, malformed_message, message_too_large, overloaded, reason_name, reason_named,
-    role_missing, slow_request, unknown_method, unsupported_encoding, with_request_id,
+    reason_of, reasons, role_missing, slow_request, unknown_method, unsupported_encoding,
+    with_request_id,
 };
 #[cfg(any(fuzzing, test))]
 pub use items::check_request;

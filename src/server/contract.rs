@@ -1,7 +1,6 @@
 //! Keeps, for every call, the promises that the framework does not: nothing is received that there
 //! is no room for, the client's deadline ends in DEADLINE_EXCEEDED, errors carry details, answers
-//! weigh until they are taken, calls have an id by which they are found again, and are counted and
-//! timed.
+//! weigh until they are taken, and calls have an id by which they are found again.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,7 +14,6 @@ use futures_util::stream;
 use http_body::Frame;
 use http_body_util::{Full, StreamBody};
 use hyper::body::Incoming;
-use metrics::{counter, histogram};
 use prost::Message;
 use tokio::sync::watch;
 use tonic::body::Body;
@@ -25,6 +23,7 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::Service;
 
+use super::calls::{CallCount, Meters, Overload, begin_refusals};
 use super::connection::{Ongoing, Port, STREAM_WINDOW_BYTES};
 use super::grpc_web::{self, Protocol};
 use super::guard::{Caller, Guard, Need, need_of};
@@ -70,11 +69,13 @@ pub struct Edge {
     pub tls: Option<Arc<Tls>>,
     /// Whether `AdminService` is served on a listener of its own, and only there.
     pub has_admin_port: bool,
+    pub overload: Overload,
 }
 
 /// A method that the server has.
 pub struct Method {
     pub path: String,
+    meters: Meters,
     /// Whether requests are streams.
     is_stream: bool,
     /// Whether it is one of the framework's services rather than of ours.
@@ -92,13 +93,19 @@ pub struct Method {
 
 /// Finds a method by its path. Only these become labels of metrics.
 fn method(path: &str) -> Option<&'static Method> {
-    static METHODS: OnceLock<HashMap<String, Method>> = OnceLock::new();
-    METHODS
-        .get_or_init(|| methods().map(|method| (method.path.clone(), method)).collect())
-        .get(path)
+    methods().get(path)
 }
 
-pub fn methods() -> impl Iterator<Item = Method> {
+/// Every method that the server has, by its path. Their metrics begin with the first call of this.
+pub fn methods() -> &'static HashMap<String, Method> {
+    static METHODS: OnceLock<HashMap<String, Method>> = OnceLock::new();
+    METHODS.get_or_init(|| {
+        Meters::of_unknown();
+        described_methods().map(|method| (method.path.clone(), method)).collect()
+    })
+}
+
+fn described_methods() -> impl Iterator<Item = Method> {
     let sets = [
         (DESCRIPTORS, false),
         (tonic_health::pb::FILE_DESCRIPTOR_SET, true),
@@ -115,6 +122,12 @@ pub fn methods() -> impl Iterator<Item = Method> {
                 let collections = collections.clone();
                 service.method.into_iter().map(move |method| Method {
                     path: format!("/{service_name}/{}", method.name()),
+                    meters: Meters::new(
+                        &service_name,
+                        method.name(),
+                        method.client_streaming(),
+                        method.server_streaming(),
+                    ),
                     is_stream: method.client_streaming(),
                     is_aside,
                     is_admin: service_name == <AdminServiceServer<AdminApi> as NamedService>::NAME,
@@ -144,12 +157,13 @@ pub async fn answer(
     protocol: Protocol,
     request: Request<Incoming>,
 ) -> Response<Answer> {
-    let mut count = CallCount::new(request.uri().path());
+    let peer = ongoing.peer();
     let ids = Arc::new(Ids::of(request.headers()));
+    let method = method(request.uri().path()).filter(|method| edge.serves(method, peer.port));
+    let meters = method.map_or_else(Meters::of_unknown, |method| &method.meters);
+    let mut count = CallCount::begin(meters, peer.address, Arc::clone(&ids), &edge.overload);
     let (client, aside) = ongoing.clients();
     let mut held = None;
-    let peer = ongoing.peer();
-    let method = method(request.uri().path()).filter(|method| edge.serves(method, peer.port));
     let admitted = match method {
         None => Err(unknown_method()),
         Some(method) => {
@@ -175,13 +189,13 @@ pub async fn answer(
         response.headers_mut().insert(header::CONTENT_TYPE, web.content_type());
         grpc_web::take_status(response.headers_mut()).map(|status| web.trailers(&status))
     });
-    response.map(|(body, code)| {
+    response.map(|(body, status)| {
         // What ends in trailers after a body is counted when they are there.
         let mut count = Some(count);
-        if let Some(code) = code
+        if let Some(status) = status
             && let Some(count) = count.take()
         {
-            count.end(code);
+            count.end(&status);
         }
         let (rest, ids) = (last.unwrap_or_default(), Some(ids));
         Answer { body, call: Some(ongoing), rest, held, count, ids, web }
@@ -189,6 +203,12 @@ pub async fn answer(
 }
 
 impl Edge {
+    /// Begins what is counted of calls.
+    pub fn begin_metrics() {
+        methods();
+        begin_refusals();
+    }
+
     /// Whether a method is served on a listener.
     fn serves(&self, method: &Method, port: Port) -> bool {
         match port {
@@ -341,21 +361,20 @@ fn compress_in_kind(headers: &mut HeaderMap) {
     }
 }
 
-/// Completes an error's details, and tells the code if it is known already: of an answer with a
+/// Completes an error's details, and tells the status if it is known already: of an answer with a
 /// body it is in the trailers.
-fn with_contract(response: Response<Body>, ids: &Ids) -> Response<(Body, Option<Code>)> {
+fn with_contract(response: Response<Body>, ids: &Ids) -> Response<(Body, Option<Status>)> {
     match Status::from_header_map(response.headers()) {
         None => response.map(|body| (body, None)),
-        Some(status) if status.code() == Code::Ok => response.map(|body| (body, Some(Code::Ok))),
+        Some(status) if status.code() == Code::Ok => response.map(|body| (body, Some(status))),
         Some(status) => {
             let status = with_request_id(framework_status(status), ids.request());
-            let code = status.code();
-            let mut response: Response<Body> = status.into_http();
-            if code == Code::Unimplemented {
+            let mut response: Response<Body> = status.clone().into_http();
+            if status.code() == Code::Unimplemented {
                 let encodings = HeaderValue::from_static("identity,gzip,zstd");
                 response.headers_mut().insert("grpc-accept-encoding", encodings);
             }
-            response.map(|body| (body, Some(code)))
+            response.map(|body| (body, Some(status)))
         }
     }
 }
@@ -416,7 +435,12 @@ impl http_body::Body for Answer {
         }
         let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
             None => return Poll::Ready(None),
-            Some(Err(status)) => return Poll::Ready(Some(Err(status))),
+            Some(Err(status)) => {
+                if let Some(count) = self.count.take() {
+                    count.end(&status);
+                }
+                return Poll::Ready(Some(Err(status)));
+            }
             Some(Ok(frame)) => frame,
         };
         match frame.into_data() {
@@ -435,9 +459,9 @@ impl http_body::Body for Answer {
             Err(frame) => {
                 self.held = None;
                 let Ok(trailers) = frame.into_trailers() else { return Poll::Ready(None) };
-                let (trailers, code) = trailers_with_contract(trailers, self.ids.as_deref());
+                let (trailers, status) = trailers_with_contract(trailers, self.ids.as_deref());
                 if let Some(count) = self.count.take() {
-                    count.end(code);
+                    count.end(&status);
                 }
                 if let Some(web) = self.web {
                     self.rest = web.trailers(&trailers);
@@ -453,79 +477,23 @@ impl http_body::Body for Answer {
     }
 }
 
-impl Drop for Answer {
-    fn drop(&mut self) {
-        if let Some(count) = self.count.take() {
-            count.end(Code::Cancelled);
-        }
-    }
-}
-
 /// Completes the details of an error at the end of a body.
-fn trailers_with_contract(trailers: HeaderMap, ids: Option<&Ids>) -> (HeaderMap, Code) {
+fn trailers_with_contract(trailers: HeaderMap, ids: Option<&Ids>) -> (HeaderMap, Status) {
     match Status::from_header_map(&trailers) {
-        None => (trailers, Code::Unknown),
-        Some(status) if status.code() == Code::Ok => (trailers, Code::Ok),
+        None => (trailers, Status::unknown("the answer ended without a status")),
+        Some(status) if status.code() == Code::Ok => (trailers, status),
         Some(status) => {
             let status = framework_status(status);
             let status = match ids {
                 Some(ids) => with_request_id(status, ids.request()),
                 None => status,
             };
-            let code = status.code();
             let mut completed = HeaderMap::new();
             match status.add_header(&mut completed) {
-                Ok(()) => (completed, code),
-                Err(_) => (trailers, code),
+                Ok(()) => (completed, status),
+                Err(_) => (trailers, status),
             }
         }
-    }
-}
-
-/// A call to be counted when its code is known.
-struct CallCount {
-    method: &'static str,
-    began: Instant,
-    /// Whoever makes it, once he was let in.
-    caller: Option<Caller>,
-}
-
-impl CallCount {
-    fn new(path: &str) -> Self {
-        let method = method(path).map_or("unknown", |method| &method.path);
-        CallCount { method, began: Instant::now(), caller: None }
-    }
-
-    fn end(self, code: Code) {
-        counter!("newsprint_calls_total", "method" => self.method, "code" => code_name(code))
-            .increment(1);
-        histogram!("newsprint_call_seconds", "method" => self.method)
-            .record(self.began.elapsed().as_secs_f64());
-        if let Some(caller) = self.caller {
-            caller.audit(code);
-        }
-    }
-}
-
-pub fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }
 

@@ -1,13 +1,16 @@
-//! Whether the server serves: told by gRPC and by `/healthz`, from a thread of its own.
+//! Whether the server lives and is ready: told by gRPC, by `/livez` and `/readyz` and by metrics, from
+//! a thread of its own.
 //!
 //! A check that runs among the work it asks about waits when the work does. One that runs apart
 //! would say SERVING of a server that is stuck. So the threads that serve give a sign of life, and
 //! the check is answered apart by whoever looks for it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use metrics::gauge;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
@@ -41,6 +44,49 @@ pub enum Phase {
     Ended,
 }
 
+/// Why the server is not ready to have articles submitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotReady {
+    Starting,
+    Draining,
+    /// The threads that serve give no sign of life.
+    Stuck,
+    StoreClosed,
+    StoreUnreachable,
+    DiskFull,
+}
+
+impl NotReady {
+    const ALL: [NotReady; 6] = [
+        NotReady::Starting,
+        NotReady::Draining,
+        NotReady::Stuck,
+        NotReady::StoreClosed,
+        NotReady::StoreUnreachable,
+        NotReady::DiskFull,
+    ];
+
+    /// As metrics, `/readyz` and the log name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            NotReady::Starting => "starting",
+            NotReady::Draining => "draining",
+            NotReady::Stuck => "stuck",
+            NotReady::StoreClosed => "store_closed",
+            NotReady::StoreUnreachable => "store_unreachable",
+            NotReady::DiskFull => "disk_full",
+        }
+    }
+
+    fn of(error: &EngineError) -> Self {
+        match error {
+            EngineError::Store(StoreError::DiskFull { .. }) => NotReady::DiskFull,
+            EngineError::Store(StoreError::Closed(_)) => NotReady::StoreClosed,
+            _ => NotReady::StoreUnreachable,
+        }
+    }
+}
+
 /// What is known about the health of the server.
 #[derive(Clone)]
 pub struct Health {
@@ -48,17 +94,17 @@ pub struct Health {
     began: Instant,
     /// When the threads that serve gave their last sign of life, in milliseconds since then.
     beat: Arc<AtomicU64>,
-    /// Whether the store has closed itself after a failure.
-    is_closed: Arc<AtomicBool>,
+    /// Why the store takes no articles, if it does not.
+    store: Arc<Mutex<Option<NotReady>>>,
     reporter: HealthReporter,
 }
 
 impl Health {
     pub async fn new(phase: watch::Receiver<Phase>) -> Self {
         let beat = Arc::new(AtomicU64::new(0));
-        let is_closed = Arc::new(AtomicBool::new(false));
+        let store = Arc::default();
         let reporter = HealthReporter::new();
-        let health = Health { phase, began: Instant::now(), beat, is_closed, reporter };
+        let health = Health { phase, began: Instant::now(), beat, store, reporter };
         health.set(ServingStatus::NotServing).await;
         health
     }
@@ -74,21 +120,24 @@ impl Health {
         loop {
             period.tick().await;
             let readiness = engine.get().map_or(Ok(()), Engine::readiness);
-            let is_closed = matches!(readiness, Err(EngineError::Store(StoreError::Closed(_))));
-            self.is_closed.store(is_closed, Ordering::Relaxed);
+            *self.store.lock() = readiness.err().map(|error| NotReady::of(&error));
             self.beat.store(self.now_ms(), Ordering::Relaxed);
         }
     }
 
-    pub fn is_serving(&self) -> bool {
-        *self.phase.borrow() == Phase::Serving && self.is_alive() && !self.is_closed()
+    /// Why articles cannot be submitted now, if they cannot.
+    pub fn not_ready(&self) -> Option<NotReady> {
+        match *self.phase.borrow() {
+            Phase::Starting => Some(NotReady::Starting),
+            Phase::Draining | Phase::Ended => Some(NotReady::Draining),
+            Phase::Serving if !self.is_alive() => Some(NotReady::Stuck),
+            Phase::Serving => *self.store.lock(),
+        }
     }
 
-    fn is_closed(&self) -> bool {
-        self.is_closed.load(Ordering::Relaxed)
-    }
-
-    fn is_alive(&self) -> bool {
+    /// Whether the threads that serve have given a sign of life lately. If not, nothing but a new
+    /// start will help.
+    pub fn is_alive(&self) -> bool {
         let silent = self.now_ms().saturating_sub(self.beat.load(Ordering::Relaxed));
         Duration::from_millis(silent) < BEAT_MAX
     }
@@ -113,19 +162,18 @@ impl Health {
                 }
                 return;
             }
-            let is_stuck = phase == Phase::Serving && !self.is_alive();
-            let status = match phase {
-                Phase::Serving if !is_stuck && !self.is_closed() => ServingStatus::Serving,
-                _ => ServingStatus::NotServing,
-            };
-            if told == Some(status) {
+            let not_ready = self.not_ready();
+            if told == Some(not_ready) {
                 continue;
             }
-            if is_stuck {
-                tracing::error!("the threads that serve give no sign of life");
-            }
-            told = Some(status);
-            self.set(status).await;
+            measure(not_ready);
+            log(not_ready, told.flatten());
+            told = Some(not_ready);
+            self.set(match not_ready {
+                None => ServingStatus::Serving,
+                Some(_) => ServingStatus::NotServing,
+            })
+            .await;
         }
     }
 
@@ -133,6 +181,35 @@ impl Health {
         for service in SERVICES {
             self.reporter.set_service_status(service, status).await;
         }
+    }
+}
+
+fn measure(not_ready: Option<NotReady>) {
+    gauge!("newsprint_ready").set(if not_ready.is_none() { 1.0 } else { 0.0 });
+    for reason in NotReady::ALL {
+        let holds = not_ready == Some(reason);
+        gauge!("newsprint_not_ready", "reason" => reason.name()).set(f64::from(u8::from(holds)));
+    }
+}
+
+/// Tells of what begins and of what is over. Start and drain have lines of their own, and so has the
+/// store when it closes and opens.
+fn log(now: Option<NotReady>, before: Option<NotReady>) {
+    match now {
+        Some(NotReady::Stuck) => tracing::error!("the threads that serve give no sign of life"),
+        Some(NotReady::DiskFull) => {
+            tracing::error!("the disk is full: submissions are refused until there is room");
+        }
+        Some(NotReady::StoreUnreachable) => tracing::error!("the store cannot be reached"),
+        _ => {}
+    }
+    match (before, now) {
+        (Some(NotReady::DiskFull), None) => tracing::warn!("there is room on the disk again"),
+        (Some(NotReady::StoreUnreachable), None) => {
+            tracing::warn!("the store can be reached again");
+        }
+        (Some(NotReady::Stuck), None) => tracing::warn!("the threads that serve are back"),
+        _ => {}
     }
 }
 
@@ -158,10 +235,13 @@ mod tests {
         phase.send_replace(Phase::Serving);
         tokio::time::sleep(BEAT_PERIOD * 3).await;
         assert_eq!(told().await, Told::Serving);
-        assert!(health.is_serving());
+        assert_eq!(health.not_ready(), None);
+        *health.store.lock() = Some(NotReady::DiskFull);
+        assert_eq!(health.not_ready(), Some(NotReady::DiskFull));
         beating.abort();
         tokio::time::sleep(BEAT_MAX + BEAT_PERIOD * 3).await;
         assert_eq!(told().await, Told::NotServing);
-        assert!(!health.is_serving());
+        assert_eq!(health.not_ready(), Some(NotReady::Stuck));
+        assert!(!health.is_alive());
     }
 }

@@ -1,6 +1,6 @@
-//! `/metrics` and `/healthz`, and health over gRPC once more, served by a thread that does nothing
-//! else: whatever goes on, they are answered. The console is served here too; the calls that its
-//! page makes are only received and sent here, and answered where all others are.
+//! `/livez`, `/readyz`, `/version` and `/metrics`, and health over gRPC once more, served by a thread
+//! that does nothing else: whatever goes on, they are answered. The console is served here too; the
+//! calls that its page makes are only received and sent here, and answered where all others are.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Method, Request, Response, StatusCode};
+use axum::http::{Method, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use hyper::body::Incoming;
@@ -31,7 +31,8 @@ use super::grpc_web::Protocol;
 use super::health::Health;
 use super::{ServerError, console};
 use crate::config::HttpAddr;
-use crate::telemetry;
+use crate::kernel::Kernel;
+use crate::{simhash, telemetry, text};
 
 /// Connections at the same time.
 const CONNECTIONS_MAX: usize = 256;
@@ -184,12 +185,41 @@ fn is_of_a_page(request: &Request<Incoming>) -> bool {
 fn router(health: Health) -> Router {
     let grpc = format!("/{}/{{*method}}", <HealthServer<HealthService> as NamedService>::NAME);
     let service = health.service();
-    let healthz = async move || match health.is_serving() {
-        true => (StatusCode::OK, "serving\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "not serving\n"),
+    let alive = health.clone();
+    let livez = async move || match alive.is_alive() {
+        true => (StatusCode::OK, "alive\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "the threads that serve are stuck\n"),
+    };
+    let readyz = async move || match health.not_ready() {
+        None => (StatusCode::OK, "ready\n".to_owned()),
+        Some(reason) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", reason.name()))
+        }
     };
     Router::new()
-        .route("/metrics", get(async || telemetry::metrics().render()))
-        .route("/healthz", get(healthz))
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz.clone()))
+        // What many probes ask for without being told.
+        .route("/healthz", get(readyz))
+        .route("/version", get(async || ([(header::CONTENT_TYPE, "application/json")], version())))
+        .route(
+            "/metrics",
+            get(async || ([(header::CONTENT_TYPE, METRICS_TYPE)], telemetry::metrics().render())),
+        )
         .route_service(&grpc, service)
+}
+
+/// The text format of Prometheus, which takes nothing for granted that does not say what it is.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What this program is, as JSON.
+fn version() -> String {
+    let version = serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "revision": telemetry::REVISION,
+        "fingerprint_scheme": simhash::SCHEME,
+        "text_pipeline": text::PIPELINE,
+        "kernel": Kernel::active().name(),
+    });
+    format!("{version}\n")
 }

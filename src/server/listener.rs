@@ -31,6 +31,7 @@ pub async fn serve(
     let mut connections = JoinSet::new();
     let mut stopping = draining.clone();
     let mut pause = PAUSE;
+    gauge!("newsprint_connections_max").set(edge.connections.connections_max as f64);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -60,6 +61,7 @@ pub async fn serve(
             );
             continue;
         }
+        counter!("newsprint_connections_accepted_total").increment(1);
         let _ = stream.set_nodelay(true);
         let count = Counted::new(&open);
         let serving = serve_one(stream, address, port, Arc::clone(&edge), draining.clone());

@@ -2,11 +2,13 @@
 //!
 //! `listener` takes connections in, over `tls`, `connection` serves one and knows its calls, `entry`
 //! tells calls from what is none, `contract` keeps the promises that hold for every call, with the
-//! `ids` it is found by, `guard` lets calls in, `receive` reads requests under the budget,
-//! `grpc_web` and `origins` are for browsers; `health` and `http` tell about the server from a
-//! thread of their own, where `console` is served too, `housekeeping` does what has to be done now
-//! and then, and `watched` is what follows files on disk.
+//! `ids` it is found by, `guard` lets calls in, `calls` counts them and writes of those that failed,
+//! `receive` reads requests under the budget, `grpc_web` and `origins` are for browsers; `health`
+//! and `http` tell about the server from a thread of their own, where `console` is served too,
+//! `housekeeping` does what has to be done now and then, and `watched` is what follows files on
+//! disk.
 
+mod calls;
 mod connection;
 mod console;
 mod contract;
@@ -35,6 +37,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 
+use self::calls::Overload;
 use self::connection::{PageCalls, Port};
 use self::contract::Edge;
 use self::guard::Guard;
@@ -69,7 +72,7 @@ pub enum ServerError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Engine(#[from] EngineError),
-    #[error("the address {0} for /metrics and /healthz cannot be used: {1}")]
+    #[error("the address {0} for /metrics and /readyz cannot be used: {1}")]
     Http(SocketAddr, std::io::Error),
     #[error("the address {0} for AdminService cannot be used: {1}")]
     Admin(SocketAddr, std::io::Error),
@@ -100,7 +103,7 @@ pub async fn run(
     open: impl FnOnce(Config) -> Result<Engine, ServerError> + Send + 'static,
     events: impl Stream<Item = Event>,
 ) -> Result<(), ServerError> {
-    // Whatever counts from here on is counted.
+    // What is counted before there is something to count with is lost.
     telemetry::metrics();
     let startup = |error: &dyn std::fmt::Display| ServerError::Startup(error.to_string());
     let address = listener.local_addr().map_err(|error| startup(&error))?;
@@ -122,6 +125,8 @@ pub async fn run(
     let http = http::listen(config.http).await?;
     let console = http.as_ref().map(|http| http.address).filter(|_| config.web.console);
 
+    Edge::begin_metrics();
+    let overload = Overload::default();
     let admission = config.limits.admission();
     let edge = Arc::new(Edge {
         aside: Budget::new(Amount { articles: usize::MAX, bytes: ASIDE_BYTES }),
@@ -135,6 +140,7 @@ pub async fn run(
         guard: Arc::clone(&doors.guard),
         tls: doors.tls.clone(),
         has_admin_port: admin.is_some(),
+        overload: overload.clone(),
     });
     let page_calls = PageCalls::new(Arc::clone(&edge));
     let _http = http::start(http, health.clone(), console.map(|_| page_calls.clone()))?;
@@ -164,7 +170,7 @@ pub async fn run(
         tracing::info!(articles, model = opened.analyser().version, "serving");
         engine.fill(opened);
         phase.send_replace(Phase::Serving);
-        let never = housekeeping::run(&engine, &admission.budget).await;
+        let never = housekeeping::run(&engine, &admission.budget, &overload).await;
         Ok::<Infallible, ServerError>(never)
     };
     let mut events = pin!(events);

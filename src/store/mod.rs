@@ -16,7 +16,7 @@ pub use embedded::{check_any_record, check_any_token};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -109,8 +109,26 @@ pub trait Upkeep: Send + Sync {
     /// Copies everything remembered to a folder that is not there yet.
     async fn create_backup(&self, folder: &Path) -> Result<Backup, StoreError>;
 
+    /// When the latest backup in a folder was begun, if there is one.
+    fn latest_backup(&self, folder: &Path) -> Option<SystemTime>;
+
     /// Removes some of what is forgotten for good; tells whether more is left.
     async fn sweep(&self) -> Result<bool, StoreError>;
+
+    /// What is taken up on this machine.
+    fn usage(&self) -> Result<Usage, StoreError>;
+}
+
+/// What a store takes up on the machine that it keeps its data on.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    pub disk_used_bytes: u64,
+    pub disk_journal_bytes: u64,
+    pub disk_available_bytes: u64,
+    /// With less left than this nothing more is remembered.
+    pub disk_reserve_bytes: u64,
+    pub candidate_cache_bytes: u64,
+    pub counts_bytes: u64,
 }
 
 /// Where the outcome of a submission will be.

@@ -17,17 +17,17 @@ use tempfile::TempDir;
 
 use crate::store::{submission, untitled, words};
 
-const MIB: usize = 1 << 20;
+pub const MIB: usize = 1 << 20;
 
 /// A file system of 64 MiB that is there as long as this is.
-struct SmallDisk {
+pub struct SmallDisk {
     holder: Child,
     said: BufReader<std::process::ChildStdout>,
     mount: TempDir,
 }
 
 impl SmallDisk {
-    fn new() -> Self {
+    pub fn new() -> Self {
         const SCRIPT: &str = "mount -t tmpfs -o size=64m tmpfs \"$0\" && echo mounted && \
              read -r _ && mount -o remount,ro \"$0\" && echo read-only && read -r _";
         let mount = tempfile::tempdir().unwrap();
@@ -56,7 +56,7 @@ impl SmallDisk {
     }
 
     /// Where we, who are not in its namespace, see it.
-    fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         let inside = self.mount.path().strip_prefix("/").unwrap();
         PathBuf::from(format!("/proc/{}/root", self.holder.id())).join(inside)
     }

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream;
 use newsprint::api::pb::*;
-use newsprint::config::{Config, HttpAddr};
 use newsprint::server;
 use tokio::net::TcpListener;
 use tonic::Code;
@@ -12,6 +11,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::program::get;
 use crate::server::{TestServer, article, connect, test_config};
 use crate::texts::*;
 
@@ -92,28 +92,16 @@ async fn reflection_lists_the_services_in_both_versions() {
 }
 
 #[tokio::test]
-async fn metrics_and_healthz_are_served_over_http() {
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let data = tempfile::tempdir().unwrap();
-    let config = Config { http: HttpAddr::At(free), ..test_config(data.path()) };
-    let server = TestServer::start_as(config).await;
-
-    assert!(get(free, "/healthz").await.starts_with("HTTP/1.1 200"));
-    let metrics = get(free, "/metrics").await;
-    assert!(metrics.starts_with("HTTP/1.1 200"), "{metrics}");
-    assert!(metrics.contains("newsprint_calls_total"), "{metrics}");
-    assert!(get(free, "/nothing").await.starts_with("HTTP/1.1 404"));
+async fn what_is_told_over_http_is_told_to_whoever_asks() {
+    let (server, http) = TestServer::start_with_http().await;
+    for path in ["/livez", "/readyz", "/healthz", "/version"] {
+        let response = get(http, path).await;
+        assert!(response.starts_with("HTTP/1.1 200"), "{path}: {response}");
+    }
+    let metrics = get(http, "/metrics").await;
+    assert!(metrics.contains("content-type: text/plain; version=0.0.4"), "{metrics}");
+    assert!(get(http, "/nothing").await.starts_with("HTTP/1.1 404"));
     server.stop().await.unwrap();
-}
-
-async fn get(address: std::net::SocketAddr, path: &str) -> String {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    connection.write_all(request.as_bytes()).await.unwrap();
-    let mut response = String::new();
-    connection.read_to_string(&mut response).await.unwrap();
-    response
 }
 
 #[tokio::test]

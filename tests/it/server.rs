@@ -59,6 +59,16 @@ impl TestServer {
         server
     }
 
+    /// Starts on an empty store, and tells about itself over HTTP, too.
+    pub async fn start_with_http() -> (Self, SocketAddr) {
+        let data = tempfile::tempdir().expect("a folder for the store");
+        let http = free_address().await;
+        let config = Config { http: HttpAddr::At(http), ..test_config(data.path()) };
+        let mut server = Self::start_as(config).await;
+        server.data = Some(data);
+        (server, http)
+    }
+
     pub async fn start_as(config: Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         Self::start_on_listener(listener, config).await
@@ -136,6 +146,12 @@ pub fn test_config(data: &Path) -> Config {
         drain_seconds: 5,
         ..Config::default()
     }
+}
+
+/// An address that nobody listened on a moment ago.
+pub async fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    listener.local_addr().expect("a bound port")
 }
 
 pub async fn connect(address: SocketAddr) -> Channel {

@@ -5,13 +5,14 @@ use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use fjall::{Keyspace, Readable, Snapshot};
 use tempfile::TempDir;
 
 use super::Core;
 use super::record::{CollectionNumber, CollectionRecord};
-use super::tables::{Opened, Tables, format_of, is_orphan_key, sync_folder};
+use super::tables::{FORMAT_FILE, Opened, Tables, format_of, is_orphan_key, sync_folder};
 use super::upgrade;
 use crate::article::Timestamp;
 use crate::store::{Backup, StoreError};
@@ -116,6 +117,17 @@ fn copy_table(
     }
     ingestion.finish()?;
     Ok(count)
+}
+
+/// When the latest backup in a folder was begun, if there is one. That it can be used is not said.
+pub(super) fn latest(folder: &Path) -> Option<SystemTime> {
+    let begun = |entry: io::Result<fs::DirEntry>| {
+        let entry = entry.ok()?;
+        let is_whole = !entry.file_name().to_string_lossy().starts_with('.');
+        // What tells its format is the first thing to be written of it.
+        is_whole.then(|| fs::metadata(entry.path().join(FORMAT_FILE)).ok()?.modified().ok())?
+    };
+    folder.read_dir().ok()?.filter_map(begun).max()
 }
 
 /// A backup in a folder of backups.

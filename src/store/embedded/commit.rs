@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use fjall::{OwnedWriteBatch, PersistMode};
-use metrics::histogram;
+use metrics::{counter, histogram};
 use parking_lot::RwLockWriteGuard;
 use tokio::sync::oneshot;
 
@@ -49,6 +49,7 @@ impl Complete {
                     histogram!("newsprint_commit_commands").record(answers.len() as f64);
                 }
                 Err(error) => {
+                    counter!("newsprint_commit_failures_total").increment(1);
                     tracing::error!(%error, "a commit failed; the store is closed");
                     core.close(&error);
                 }

@@ -46,7 +46,12 @@ pub fn collections(
         collections.insert(name, Arc::new(collection));
     }
     let count = collections.len();
-    tracing::info!(collections = count, articles, elapsed = ?started.elapsed(), "indexes built");
+    tracing::info!(
+        collections = count,
+        articles,
+        duration_ms = started.elapsed().as_secs_f64() * 1e3,
+        "indexes built"
+    );
     Ok(collections)
 }
 
@@ -151,7 +156,7 @@ fn build(
     })?;
     index.settle();
     let (articles, elapsed) = (index.article_count(), started.elapsed());
-    tracing::info!(collection = %collection.name, articles, ?elapsed, "index built");
+    tracing::info!(collection = %collection.name, articles, duration_ms = elapsed.as_secs_f64() * 1e3, "index built");
     Ok(())
 }
 

@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread::{JoinHandle, available_parallelism};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use fjall::Database;
@@ -51,7 +51,7 @@ use writer::{Command, Outcome, Reply, Turn};
 use super::{
     ArticleStore, Backup, CollectionInfo, CollectionSettings, ListFilter, Page, PageSize,
     PageToken, Pending, Prepared, Similar, SimilarQuery, StoreError, StoredArticle, StoryPage,
-    Upkeep,
+    Upkeep, Usage,
 };
 use crate::analysis::{DuplicateReport, Match, StoryId};
 use crate::article::{ArticleId, CollectionName};
@@ -151,7 +151,7 @@ impl Core {
             let loss = loss.told(Some(folder));
             tracing::error!(folder = %folder.display(), "stored data is damaged: {loss}");
         }
-        tracing::info!(folder = %folder.display(), elapsed = ?started.elapsed(), "tables open");
+        tracing::info!(folder = %folder.display(), duration_ms = started.elapsed().as_secs_f64() * 1e3, "tables open");
         let candidates = Cache::with_weighter(
             CANDIDATE_CACHE_BYTES >> 10,
             CANDIDATE_CACHE_BYTES as u64,
@@ -529,8 +529,26 @@ impl Upkeep for EmbeddedStore {
         blocking(move || backup::create(&core, &folder)).await
     }
 
+    fn latest_backup(&self, folder: &Path) -> Option<SystemTime> {
+        backup::latest(folder)
+    }
+
     async fn sweep(&self) -> Result<bool, StoreError> {
         self.command(|reply| Command::Sweep { reply }).await
+    }
+
+    fn usage(&self) -> Result<Usage, StoreError> {
+        let core = self.core()?;
+        let counts = core.collections().iter().map(|it| it.counts.memory_bytes() as u64).sum();
+        let cannot_ask = StoreError::io("the disk does not say how much room it has");
+        Ok(Usage {
+            disk_used_bytes: core.db.disk_space()?,
+            disk_journal_bytes: core.db.journal_disk_space()?,
+            disk_available_bytes: fs4::available_space(&core.folder).map_err(cannot_ask)?,
+            disk_reserve_bytes: core.options.disk_reserve_bytes,
+            candidate_cache_bytes: core.candidates.weight(),
+            counts_bytes: counts,
+        })
     }
 }
 

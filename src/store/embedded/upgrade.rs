@@ -77,7 +77,11 @@ pub(super) fn upgrade(folder: &Path) -> Result<(), StoreError> {
     let articles = rewrite(&old, &new)?;
     mark_format(folder).map_err(cannot())?;
     std::fs::remove_dir_all(&old).map_err(cannot())?;
-    tracing::warn!(articles, elapsed = ?started.elapsed(), "the data folder is up to format 2");
+    tracing::warn!(
+        articles,
+        duration_ms = started.elapsed().as_secs_f64() * 1e3,
+        "the data folder is up to format 2"
+    );
     Ok(())
 }
 

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use fjall::{Keyspace, Readable, Snapshot};
-use metrics::counter;
+use metrics::{counter, histogram};
 
 use super::collection::{Collection, Horizon, Published};
 use super::index::{Candidates, Entry, Index, Seq, StoryNumber, Wanted, content_tag};
@@ -252,6 +253,7 @@ impl Looked {
         prepared: &Prepared,
         is_gone: impl Fn(Seq) -> bool,
     ) -> Result<Self, StoreError> {
+        let began = Instant::now();
         let look = Look::new(core, collection, prepared, is_gone)?;
         let mut looked = Looked {
             collection: Some(collection.number),
@@ -266,8 +268,17 @@ impl Looked {
                 return Ok(looked);
             }
         }
-        looked.findings = look.compare(prepared, |_, _, findings| Ok(findings))?;
+        looked.findings = look.compare(prepared, began, |_, _, findings| Ok(findings))?;
         Ok(looked)
+    }
+}
+
+/// Counts a look-up that is done, and the candidates that it had.
+fn measure(began: Instant, candidates: usize, is_truncated: bool) {
+    histogram!("newsprint_lookup_seconds").record(began.elapsed().as_secs_f64());
+    histogram!("newsprint_lookup_candidates").record(candidates as f64);
+    if is_truncated {
+        counter!("newsprint_lookups_truncated_total").increment(1);
     }
 }
 
@@ -277,9 +288,10 @@ pub fn report(
     collection: &Collection,
     prepared: &Prepared,
 ) -> Result<(DuplicateReport, Vec<Seq>), StoreError> {
+    let began = Instant::now();
     let nothing_is_gone = |_| false;
     let look = Look::new(core, collection, prepared, nothing_is_gone)?;
-    look.compare(prepared, |question, shelf, findings| {
+    look.compare(prepared, began, |question, shelf, findings| {
         Ok(reported(question.decide(shelf, findings)?))
     })
 }
@@ -306,19 +318,22 @@ impl<'c> Look<'c> {
         Ok(Look { view, found, id })
     }
 
-    /// Compares the candidates with the article, and does something with what was found.
+    /// Compares the candidates with the article, for which the look began at that moment, and does something with what was found.
     fn compare<T>(
         self,
         prepared: &Prepared,
+        began: Instant,
         then: impl FnOnce(&Question, &ViewShelf, Findings<Seq>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let Look { view, found: Found { candidates, firsts }, id } = self;
+        let count = candidates.seqs.len();
         let shelf = ViewShelf { view: &view, firsts, itself: id.map(|record| record.seq) };
         let others = candidates.seqs.into_iter().filter(|&seq| Some(seq) != shelf.itself);
         let question = question(prepared, &view.settings, &view.collection.counts);
         let mut findings = Findings::default();
         findings.truncated = candidates.truncated;
         question.compare(&shelf, others, &mut findings)?;
+        measure(began, count, findings.truncated);
         then(&question, &shelf, findings)
     }
 }

@@ -1,11 +1,14 @@
 //! The log and the metrics of the process. Neither ever holds an article's text.
 
+mod metrics;
+
+pub use self::metrics::{Metrics, metrics};
+
 use std::collections::HashMap;
 use std::io::IsTerminal;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use ::metrics::counter;
 use parking_lot::Mutex;
 use tracing::callsite::Identifier;
 use tracing::{Event, Metadata, Subscriber};
@@ -16,14 +19,11 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::config::{Config, LogFormat};
 
-/// Upper bounds of the buckets of every histogram of seconds.
-const SECONDS: [f64; 14] = [
-    0.000_01, 0.000_025, 0.000_1, 0.000_25, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0,
-    2.5, 10.0,
-];
-
-/// Upper bounds of the buckets of every other histogram: counts.
-const COUNTS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+/// The commit that this was built from, where whoever built it has said so.
+pub const REVISION: &str = match option_env!("NEWSPRINT_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
 
 /// Lines that one place in the code may write in a period. What clients do decides how often most
 /// places are come by; none may fill the disk.
@@ -64,6 +64,7 @@ impl Log {
         let log =
             tracing_subscriber::registry().with(level).with(lines.with_filter(Rate::default()));
         log.try_init().map_err(|error| TelemetryError::Twice(error.to_string()))?;
+        std::panic::set_hook(Box::new(log_panic));
         Ok(Log { level: handle })
     }
 
@@ -72,6 +73,17 @@ impl Log {
         let level = level(config)?;
         self.level.reload(level).map_err(|error| TelemetryError::Twice(error.to_string()))
     }
+}
+
+/// Tells where the program has panicked. What a panic says may quote a text, so that is left out.
+fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    counter!("newsprint_panics_total").increment(1);
+    let thread = std::thread::current();
+    tracing::error!(
+        place = panic.location().map(tracing::field::display),
+        thread = thread.name().unwrap_or("unnamed"),
+        "a thread has panicked: this is a bug"
+    );
 }
 
 fn level(config: &Config) -> Result<EnvFilter, TelemetryError> {
@@ -116,70 +128,10 @@ impl<S: Subscriber> Filter<S> for Rate {
         }
         let is_let_through = self.is_let_through(metadata.callsite(), Instant::now());
         if !is_let_through {
-            metrics::counter!("newsprint_log_lines_dropped_total").increment(1);
+            counter!("newsprint_log_lines_dropped_total").increment(1);
         }
         is_let_through
     }
-}
-
-/// The metrics of the process, recorded from the first call on.
-pub fn metrics() -> &'static PrometheusHandle {
-    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
-    HANDLE.get_or_init(|| {
-        let recorder = builder().build_recorder();
-        let handle = recorder.handle();
-        if metrics::set_global_recorder(recorder).is_err() {
-            tracing::warn!("another recorder has the metrics; /metrics will be empty");
-        }
-        describe();
-        handle
-    })
-}
-
-fn builder() -> PrometheusBuilder {
-    let is_seconds = Matcher::Suffix("_seconds".to_owned());
-    let builder = PrometheusBuilder::new();
-    // Neither list of bounds is empty, the only thing that can be wrong with one.
-    let builder = match builder.set_buckets_for_metric(is_seconds, &SECONDS) {
-        Ok(builder) => builder,
-        Err(_) => PrometheusBuilder::new(),
-    };
-    builder.set_buckets(&COUNTS).unwrap_or_else(|_| PrometheusBuilder::new())
-}
-
-fn describe() {
-    use metrics::{describe_counter, describe_gauge, describe_histogram};
-    describe_counter!("newsprint_calls_total", "Calls answered, by method and code");
-    describe_histogram!("newsprint_call_seconds", "Time from a call's headers to its answer's");
-    describe_counter!("newsprint_verdicts_total", "Submissions remembered, by verdict");
-    describe_counter!("newsprint_topics_total", "Topics assigned, by topic");
-    describe_counter!("newsprint_overloaded_total", "Refusals because of overload");
-    describe_counter!("newsprint_calls_cut_total", "Calls ended because the answer was not taken");
-    describe_counter!("newsprint_connections_closed_total", "Connections closed here, by reason");
-    describe_counter!("newsprint_connections_refused_total", "Connections over the limit");
-    describe_counter!("newsprint_accept_errors_total", "Failures to take a connection in");
-    describe_counter!("newsprint_log_lines_dropped_total", "Lines left out of the log for number");
-    describe_counter!("newsprint_calls_refused_total", "Calls refused for who made them, by code");
-    describe_counter!("newsprint_tls_handshakes_failed_total", "Failed TLS handshakes, by reason");
-    describe_counter!(
-        "newsprint_file_reloads_total",
-        "Certificates and identities read again, by what and outcome"
-    );
-    describe_gauge!(
-        "newsprint_tls_certificate_expiry_timestamp_seconds",
-        "When the first of the server's certificates expires, in seconds since 1970"
-    );
-    describe_gauge!("newsprint_connections", "Connections open");
-    describe_gauge!("newsprint_in_flight", "Calls and articles in work");
-    describe_gauge!("newsprint_in_flight_max", "The most that may be");
-    describe_gauge!("newsprint_memory_bytes", "Bytes of requests and answers that are there");
-    describe_gauge!("newsprint_memory_bytes_max", "The most that may be");
-    describe_histogram!("newsprint_prepare_seconds", "Time to analyse an article by itself");
-    describe_histogram!("newsprint_commit_seconds", "Time to commit a group of submissions");
-    describe_histogram!("newsprint_commit_commands", "Commands that were committed together");
-    describe_gauge!("newsprint_articles", "Articles remembered");
-    describe_gauge!("newsprint_stories", "Stories they belong to");
-    describe_gauge!("newsprint_collections", "Collections");
 }
 
 #[cfg(test)]
