@@ -24,6 +24,8 @@ const ROUTES = [
 ];
 
 let shown = 0;
+/** How many articles there were when they were last counted. */
+let counted;
 
 async function show(isFirst = false) {
   const turn = ++shown;
@@ -83,6 +85,8 @@ async function refreshCounters() {
   const counters = document.getElementById("counters");
   try {
     const info = await client.admin.getServerInfo({}, { attemptsMax: 1, timeoutMs: COUNTERS_PERIOD_MS });
+    if (counted !== undefined && counted !== info.articleCount) offerRenewal();
+    counted = info.articleCount;
     const counter = (number, one, many) => {
       const name = Number(number) === 1 ? one : many;
       return el("div", null, el("dt", null, name), el("dd", null, count(number)));
@@ -105,6 +109,12 @@ async function refreshCounters() {
     const says = error.isPassing ? "no answer" : error.code === Code.Unauthenticated ? "needs a token" : "unknown";
     counters.replaceChildren(el("div", { class: "trouble" }, el("dt", null, "server"), el("dd", null, says)));
   }
+}
+
+/** Lists stay as they are while somebody reads them. */
+function offerRenewal() {
+  const renew = main.querySelector("[data-renew]");
+  if (renew) renew.hidden = false;
 }
 
 tokenBox.querySelector("form").addEventListener("submit", (event) => {

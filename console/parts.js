@@ -104,11 +104,12 @@ export function topics(classification) {
     { class: "topics", "aria-labelledby": "topics-heading" },
     el("h3", { id: "topics-heading" }, "Topics"),
     RELIABILITIES[reliability] && el("p", { class: "notice" }, RELIABILITIES[reliability]),
-    el("ol", { class: "plain" }, topics.map(topic)),
+    el("ol", { class: "plain" }, topics.map((each) => topic(each, reliability === Reliability.RELIABLE))),
   );
 }
 
-function topic({ topic, probability, threshold, assigned, evidence }) {
+function topic({ topic, probability, threshold, assigned, evidence }, isReliable) {
+  const short = isReliable ? `not assigned, from ${percent(threshold)}` : "not assigned";
   const bar = el(
     "div",
     { class: "bar", "aria-hidden": "true", style: { "--share": probability, "--threshold": threshold } },
@@ -122,7 +123,7 @@ function topic({ topic, probability, threshold, assigned, evidence }) {
       { class: "topic-line" },
       el("span", { class: "topic-name" }, topic),
       el("span", { class: "topic-share" }, percent(probability)),
-      el("span", { class: "hint" }, assigned ? "assigned" : `not assigned, from ${percent(threshold)}`),
+      el("span", { class: "hint" }, assigned ? "assigned" : short),
     ),
     bar,
     evidence.length > 0 && weights(topic, evidence),
@@ -257,9 +258,9 @@ export function length(body) {
 }
 
 /** An article in a list. */
-export function entry(collection, { article, analysis, submitTime, revision }) {
+export function entry(collection, { article, analysis, submitTime, revision }, { isInStory } = {}) {
   const verdict = verdictOf(analysis);
-  const story = analysis?.duplicates?.storyId;
+  const story = !isInStory && analysis?.duplicates?.storyId;
   const line = [article.source, time(submitTime), revision > 1 && `revision ${revision}`].filter(Boolean);
   return el(
     "li",
@@ -286,20 +287,22 @@ export function failure(error, again) {
       ? "This token may not do that"
       : error.isPassing
         ? "Not at the moment"
-        : "That did not work";
+        : error.fields.length > 0
+          ? "Something is missing or wrong"
+          : "That did not work";
   return el(
     "div",
     { class: "failure", role: "alert" },
     el("h2", null, title),
-    el("p", null, sentence(error.plainMessage)),
-    error.fields.length > 0 &&
-      el(
-        "ul",
-        null,
-        error.fields.map(({ field, description }) => el("li", null, el("code", null, field), ` ${description}`)),
-      ),
+    error.fields.length > 0
+      ? el(
+          "ul",
+          null,
+          error.fields.map(({ field, description }) => el("li", null, el("code", null, field), ` ${description}`)),
+        )
+      : el("p", null, sentence(error.plainMessage)),
     error.reason && el("p", { class: "hint" }, el("code", null, error.reason)),
-    again && !needsToken && el("button", { type: "button", onclick: again }, "Try again"),
+    again && error.isPassing && el("button", { type: "button", onclick: again }, "Try again"),
   );
 }
 

@@ -140,11 +140,11 @@ export function reader({ client, onStored }) {
     el(
       "div",
       { class: "empty" },
-      el("h2", null, "Put an article on the desk"),
+      el("h2", null, "What newsprint finds out"),
       el(
         "ul",
         null,
-        el("li", null, "which topics it is about, each with its probability and the words that weighed"),
+        el("li", null, "which topics an article is about, each with its probability and the words that weighed"),
         el("li", null, "whether it was seen before, whole, edited or in part, and where"),
         el("li", null, "the story that it belongs to"),
       ),
@@ -359,6 +359,11 @@ async function latest(client, collection, topicNames) {
   const list = el("ol", { class: "plain entries" });
   const more = el("button", { type: "button", onclick: () => load() }, "More");
   const note = el("p", { class: "empty" });
+  const renew = el(
+    "button",
+    { type: "button", class: "renew", hidden: true, "data-renew": true, onclick: () => load(true) },
+    "Something has changed: show the latest",
+  );
   const filter = el(
     "select",
     { id: "topic-filter", onchange: () => load(true) },
@@ -382,6 +387,7 @@ async function latest(client, collection, topicNames) {
     else list.append(...entries);
     pageToken = page.nextPageToken;
     more.hidden = !pageToken;
+    renew.hidden ||= isNew;
     note.hidden = list.childElementCount > 0;
     note.textContent = filter.value ? `No article here is about ${filter.value}.` : "The collection has no articles.";
     if (isNew) announce(`${plural(list.childElementCount, "article")} shown`);
@@ -396,6 +402,7 @@ async function latest(client, collection, topicNames) {
       el("h2", { id: "latest-heading" }, `Latest in ${collection}`),
       el("p", { class: "filter" }, el("label", { for: "topic-filter" }, "about"), " ", filter),
     ),
+    renew,
     list,
     note,
     more,
@@ -478,7 +485,7 @@ export async function story({ client }, collection, storyId) {
     const query = { collection, storyId, pageSize: PAGE_SIZE, view: ArticleView.BASIC, pageToken };
     const page = await client.articles.getStory(query);
     canonical = page.canonical;
-    list.append(...page.members.map((stored) => entry(collection, stored)));
+    list.append(...page.members.map((stored) => entry(collection, stored, { isInStory: true })));
     pageToken = page.nextPageToken;
     more.hidden = !pageToken;
   }
@@ -492,7 +499,7 @@ export async function story({ client }, collection, storyId) {
       el("h1", { class: "headline" }, title),
       el("p", { class: "hint" }, "Story ", el("code", null, storyId)),
       el("h2", { class: "rule" }, "It began with"),
-      el("ol", { class: "plain entries" }, entry(collection, canonical)),
+      el("ol", { class: "plain entries" }, entry(collection, canonical, { isInStory: true })),
       el("h2", { class: "rule" }, others ? "Then came" : "Nothing like it has come since"),
       list,
       more,

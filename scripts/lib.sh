@@ -26,8 +26,8 @@ need() {
 }
 
 # Where a Chromium is, if there is one.
-chromium() {
-  command -v chromium || command -v chromium-browser || command -v google-chrome || true
+find_chromium() {
+  type -P chromium || type -P chromium-browser || type -P google-chrome || true
 }
 
 # step NAME COMMAND…: runs one step, tells how long it took, and adds its tests to the totals. A

@@ -181,10 +181,18 @@ test("the archive, an article and its story", async () => {
   await go("#/archive", "Archive");
   assert.equal(await page.locator(".entry").count(), 4);
   await look("archive");
+  // What comes meanwhile is offered.
+  await page.evaluate(async () => {
+    const { Client } = await import("/console/client.js");
+    await new Client().submit({ title: "The pier of Lower Massing is closed for the winter" });
+  });
+  await page.click("text=Something has changed");
+  await page.waitForSelector(".entry:has-text('Lower Massing is closed')");
+  assert.equal(await page.locator("[data-renew]:visible").count(), 0);
   await page.selectOption("#topic-filter", "conflict");
   await page.waitForFunction(() => document.querySelectorAll(".entry").length === 1);
   await page.selectOption("#topic-filter", "");
-  await page.waitForFunction(() => document.querySelectorAll(".entry").length === 4);
+  await page.waitForFunction(() => document.querySelectorAll(".entry").length === 5);
   await page.click("text=its story");
   await page.waitForSelector("text=Then came");
   assert.equal(await page.locator(".entry").count(), 2);
