@@ -66,7 +66,20 @@ fn topics_alone<const BYTES: usize>(bencher: Bencher) {
     let articles = articles(BYTES);
     let documents: Vec<Document> = articles.iter().map(document).collect();
     let topics = Analyser::built_in().unwrap().topics;
-    pass(bencher, &articles, |index| topics.classify(&documents[index]).known_share);
+    let classifier = topics.classifier("en");
+    pass(bencher, &articles, |index| classifier.classify(&documents[index]).known_share);
+}
+
+/// With the language, which chooses what the model knows of the words.
+#[divan::bench(consts = SIZES)]
+fn language_and_topics<const BYTES: usize>(bencher: Bencher) {
+    let articles = articles(BYTES);
+    let documents: Vec<Document> = articles.iter().map(document).collect();
+    let topics = Analyser::built_in().unwrap().topics;
+    pass(bencher, &articles, |index| {
+        let Article { title, body, .. } = &articles[index];
+        topics.answer(&documents[index], title, body, "").classification.known_share
+    });
 }
 
 #[divan::bench(consts = SIZES)]
@@ -75,6 +88,8 @@ fn text_fingerprint_and_topics<const BYTES: usize>(bencher: Bencher) {
     let topics = Analyser::built_in().unwrap().topics;
     pass(bencher, &articles, |index| {
         let document = document(&articles[index]);
-        (fingerprint(&document), topics.classify(&document).known_share)
+        let Article { title, body, .. } = &articles[index];
+        let said = topics.answer(&document, title, body, "");
+        (fingerprint(&document), said.classification.known_share)
     });
 }

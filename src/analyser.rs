@@ -8,7 +8,6 @@ use metrics::{counter, histogram};
 use crate::analysis::{Classification, Fingerprint, Reliability, TopicEvidence, TopicScore};
 use crate::article::{Article, ArticleId, CollectionName};
 use crate::duplicates::{self, Judge, Sketch};
-use crate::language;
 use crate::model::{Model, ModelError};
 use crate::simhash;
 use crate::store::Prepared;
@@ -17,13 +16,6 @@ use crate::topics::{self, TopicModel};
 
 /// The model in the binary.
 static BUILT_IN_MODEL: &[u8] = include_bytes!("../models/topics.bin");
-
-/// A text of which the model knows a smaller share of the words is in a language that it was not
-/// trained on: in a language it was, the share is about .9, in others .1 to .56.
-const KNOWN_SHARE_MIN: f32 = 0.6;
-
-/// Such a text is in a language that the model was trained on, or very like it.
-const MOSTLY_KNOWN_SHARE: f32 = 0.75;
 
 /// Words and pairs of words that an explanation lists per topic.
 const EVIDENCE_MAX: usize = 10;
@@ -75,7 +67,7 @@ impl Analyser {
         let judge = serde_json::from_slice(&judge)
             .map_err(|error| format!("its judge cannot be used: {error}"))?;
         for label in topics.labels() {
-            counter!("newsprint_topics_total", "topic" => label.name.clone()).increment(0);
+            counter!("newsprint_topics_total", "topic" => label.clone()).increment(0);
         }
         Ok(Analyser { topics, judge: Arc::new(judge), version })
     }
@@ -115,16 +107,18 @@ impl Analyser {
         document: &Document,
         explain: bool,
     ) -> Classification {
-        let said = self.topics.classify(document);
+        let (title, body) = (&article.title, &article.body);
+        let topics::Answer { language, classifier, classification: said } =
+            self.topics.answer(document, title, body, &article.language);
         let reliability = if !said.enough_text() {
             Reliability::InsufficientText
-        } else if said.known_share < KNOWN_SHARE_MIN {
+        } else if !said.is_language_known {
             Reliability::UnsupportedLanguage
         } else {
             Reliability::Reliable
         };
         let explanations = if explain {
-            self.topics.explain(document, &article.title, &article.body, EVIDENCE_MAX)
+            classifier.explain(document, title, body, EVIDENCE_MAX)
         } else {
             Vec::new()
         };
@@ -138,13 +132,6 @@ impl Analyser {
                 .find(|explanation| explanation.label == score.label)
                 .map(evidence)
                 .unwrap_or_default(),
-        };
-        let language = if article.language.is_empty() {
-            let is_known = said.known_share >= MOSTLY_KNOWN_SHARE;
-            let detect = if is_known { language::detect_known } else { language::detect };
-            detect(document, &article.title, &article.body).to_owned()
-        } else {
-            article.language.clone()
         };
         Classification {
             topics: said.topics.into_iter().map(score).collect(),

@@ -97,8 +97,10 @@ pub fn model(data: &[u8]) {
         if let Some(topics) = model.topics {
             let body = "The ministers agreed on tariffs after the shelling of a harbour.";
             let document = Document::new("Notice", body);
-            topics.classify(&document);
-            topics.explain(&document, "Notice", body, 5);
+            for classifier in topics.classifiers() {
+                classifier.classify(&document);
+                classifier.explain(&document, "Notice", body, 5);
+            }
         }
         if let Some(judge) = model.judge
             && let Ok(judge) = serde_json::from_slice::<Judge>(&judge)

@@ -10,7 +10,7 @@ use crate::text;
 use crate::topics::TopicModel;
 
 const MAGIC: [u8; 8] = *b"\x89NPMODEL";
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 
 const TOPICS: [u8; 8] = *b"topics\0\0";
 const JUDGE: [u8; 8] = *b"judge\0\0\0";
@@ -86,7 +86,7 @@ impl Model {
     }
 
     /// A short name that changes whenever anything in the file does, such as
-    /// `np-topics-1-3f9a2c1d`. It is made anew at every call: keep it.
+    /// `np-topics-2-3f9a2c1d`. It is made anew at every call: keep it.
     pub fn version(&self) -> String {
         let bytes = self.to_bytes();
         let checksum = xxh3_64(&bytes[..bytes.len() - CHECKSUM_BYTES]);
@@ -209,7 +209,7 @@ mod tests {
     fn the_version_follows_the_content() {
         let model = small_model();
         let version = model.version();
-        let hex = version.strip_prefix("np-topics-1-").unwrap();
+        let hex = version.strip_prefix("np-topics-2-").unwrap();
         assert!(hex.len() == 8 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()), "{version}");
         assert_eq!(Model::from_bytes(&model.to_bytes()).unwrap().version(), version);
         assert_ne!(Model { judge: None, ..model }.version(), version);
@@ -261,8 +261,8 @@ mod tests {
         check(&bytes[..bytes.len() - 1], "bytes, but there are");
         check(&[&bytes[..], b"\n"].concat(), "bytes, but there are");
         let mut newer = bytes.clone();
-        newer[8] = 2;
-        check(&newer, "format version 2");
+        newer[8] = 3;
+        check(&newer, "format version 3");
         let mut damaged = bytes.clone();
         damaged[100] ^= 1;
         check(&damaged, "checksum");

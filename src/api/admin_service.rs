@@ -34,7 +34,9 @@ impl AdminService for AdminApi {
         let limits = engine.limits();
         let collections = engine.collections().await?;
         let analyser = engine.analyser();
-        let mut topics: Vec<pb::TopicInfo> = (analyser.topics.labels().iter())
+        let classifiers = analyser.topics.classifiers();
+        let mut topics: Vec<pb::TopicInfo> = (classifiers.first().into_iter())
+            .flat_map(|classifier| classifier.labels())
             .map(|label| pb::TopicInfo {
                 topic: label.name.clone(),
                 threshold: to_f64(label.threshold),
@@ -62,6 +64,7 @@ impl AdminService for AdminApi {
             kernel: Kernel::active().name().to_owned(),
             model_version: analyser.version.clone(),
             topics,
+            languages: classifiers.iter().map(|it| it.language().to_owned()).collect(),
             collection_count: collections.len() as i64,
             article_count: collections.iter().map(|info| info.article_count as i64).sum(),
             story_count: collections.iter().map(|info| info.story_count as i64).sum(),

@@ -371,7 +371,8 @@ mod tests {
         let (mut bytes, mut beyond_ascii) = (0, 0);
         for number in 0..50 {
             let Article { title, body, .. } = articles.get(number);
-            let classification = analyser.topics.classify(&Document::new(&title, &body));
+            let classification =
+                analyser.topics.classifier("en").classify(&Document::new(&title, &body));
             assert!((0.8..0.98).contains(&classification.known_share), "{classification:?}");
             bytes += body.len();
             beyond_ascii += body.bytes().filter(|byte| !byte.is_ascii()).count();

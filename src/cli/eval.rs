@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail, ensure};
 use clap::{Args, Subcommand};
 use newsprint::topics::data::read_articles;
-use newsprint::topics::eval::{LabelFigures, evaluate};
+use newsprint::topics::eval::{LabelFigures, MeanF1, evaluate};
 
 use super::classify::load_model;
 use super::output;
@@ -24,7 +24,7 @@ pub enum EvalCommand {
 ///
 /// The file has one article per line as JSON: source, title, text, labels (those that apply),
 /// unknown (those that nobody settled). Prints F1, precision, recall, average precision and
-/// calibration error for each label, over all and by source.
+/// calibration error for each label, over all, by language and by source.
 #[derive(Debug, Args)]
 pub struct TopicsArgs {
     /// Labelled articles, plain or gzipped
@@ -38,6 +38,10 @@ pub struct TopicsArgs {
     /// Fail if a label's F1 is lower: 0.9 for every label, politics=0.9 for one; may be repeated
     #[arg(long, value_name = "[LABEL=]F1", value_parser = parse_minimum)]
     min_f1: Vec<Minimum>,
+
+    /// The same for the mean of a label's F1 over the languages that the model knows
+    #[arg(long, value_name = "[LABEL=]F1", value_parser = parse_minimum)]
+    min_mean_f1: Vec<Minimum>,
 
     /// Print the report as one line of JSON
     #[arg(long)]
@@ -53,8 +57,9 @@ pub fn run(command: &EvalCommand) -> Result<()> {
 
 fn eval_topics(args: &TopicsArgs) -> Result<()> {
     let model = load_model(args.model.as_ref())?.topics;
-    let names: Vec<&str> = model.labels().iter().map(|label| label.name.as_str()).collect();
-    check_labels(&args.min_f1, &names)?;
+    let names: Vec<&str> = model.labels().iter().map(String::as_str).collect();
+    check_labels("--min-f1", &args.min_f1, &names)?;
+    check_labels("--min-mean-f1", &args.min_mean_f1, &names)?;
     check_file_labels(&args.file, &names)?;
     let report = output::with_spinner("scoring", || evaluate(&model, &args.file))?;
     if args.json {
@@ -62,7 +67,9 @@ fn eval_topics(args: &TopicsArgs) -> Result<()> {
     } else {
         output::print_text(&report)?;
     }
-    check_minimums(missed(&report.labels, &args.min_f1))
+    let mut missed = missed(&report.labels, &args.min_f1);
+    missed.extend(missed_means(&report.mean_f1, &args.min_mean_f1));
+    check_minimums(missed)
 }
 
 /// The least F1 of one label, or of every one.
@@ -87,11 +94,11 @@ pub fn parse_share(text: &str) -> Result<f64, String> {
     }
 }
 
-pub fn check_labels(minimums: &[Minimum], names: &[&str]) -> Result<()> {
+pub fn check_labels(option: &str, minimums: &[Minimum], names: &[&str]) -> Result<()> {
     let mut labels = minimums.iter().filter_map(|minimum| minimum.label.as_deref());
     match labels.find(|label| !names.contains(label)) {
         Some(label) => Err(usage_error(&format!(
-            "--min-f1 {label}: the model's labels are {}",
+            "{option} {label}: the model's labels are {}",
             names.join(", ")
         ))),
         None => Ok(()),
@@ -116,17 +123,34 @@ fn check_file_labels(file: &Path, names: &[&str]) -> Result<()> {
     Ok(())
 }
 
+impl Minimum {
+    fn is_for(&self, name: &str) -> bool {
+        self.label.as_deref().is_none_or(|label| label == name)
+    }
+}
+
 /// What was below a stated minimum. A label without positives cannot be measured.
 pub fn missed(labels: &[LabelFigures], minimums: &[Minimum]) -> Vec<String> {
     let mut missed = Vec::new();
     for minimum in minimums {
-        let is_meant = |name: &str| minimum.label.as_deref().is_none_or(|label| label == name);
-        for figures in labels.iter().filter(|figures| is_meant(&figures.label)) {
+        for figures in labels.iter().filter(|figures| minimum.is_for(&figures.label)) {
             let (label, f1) = (&figures.label, figures.f1);
             if figures.positives == 0 {
                 missed.push(format!("{label} has no positives to measure it by"));
             } else if f1 < minimum.f1 {
                 missed.push(format!("{label} has F1 {f1:.4}, less than {}", minimum.f1));
+            }
+        }
+    }
+    missed
+}
+
+fn missed_means(means: &[MeanF1], minimums: &[Minimum]) -> Vec<String> {
+    let mut missed = Vec::new();
+    for minimum in minimums {
+        for MeanF1 { label, f1, .. } in means.iter().filter(|mean| minimum.is_for(&mean.label)) {
+            if *f1 < minimum.f1 {
+                missed.push(format!("{label} has a mean F1 of {f1:.4}, less than {}", minimum.f1));
             }
         }
     }

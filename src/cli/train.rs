@@ -30,7 +30,7 @@ pub enum TrainCommand {
 
 /// Train the topic model on labelled articles
 ///
-/// Files have one article per line as JSON: source, title, text, labels (those that apply),
+/// Files have one article per line as JSON: source, language, title, text, labels (those that apply),
 /// unknown (those that nobody settled; left out of training), lexneg (unknown, but very probably
 /// not). The same files give the same model, on every machine.
 #[derive(Debug, Args)]
@@ -44,7 +44,8 @@ pub struct TopicsArgs {
     #[arg(long, value_name = "FILE", num_args = 1..)]
     trusted: Vec<PathBuf>,
 
-    /// Further articles, of which only the words count
+    /// Further articles, of which only the words count; but a row of a trusted file that has an
+    /// id and labels and no text is about the article of that id here
     #[arg(long, value_name = "FILE", num_args = 1..)]
     unlabelled: Vec<PathBuf>,
 
@@ -52,6 +53,10 @@ pub struct TopicsArgs {
     /// that menus and footers decide nothing
     #[arg(long, value_name = "FILE", num_args = 1..)]
     boilerplate: Vec<PathBuf>,
+
+    /// The language of the articles that do not name theirs, as a BCP 47 tag
+    #[arg(long, value_name = "LANGUAGE", default_value = "en")]
+    language: String,
 
     /// The labels to learn, parted by commas [default: all that occur]
     #[arg(long, value_name = "LABELS", value_delimiter = ',')]
@@ -117,6 +122,7 @@ fn train_topics(args: &TopicsArgs) -> Result<()> {
         trusted: args.trusted.clone(),
         unlabelled: args.unlabelled.clone(),
         boilerplate: args.boilerplate.clone(),
+        language: args.language.clone(),
     };
     let config = TrainConfig { labels: args.labels.clone(), ..TrainConfig::default() };
     let bar = output::progress_bar(1, output::BAR);
@@ -128,11 +134,12 @@ fn train_topics(args: &TopicsArgs) -> Result<()> {
     let trained = topics::train::train(&files, &config, &mut show);
     bar.finish_and_clear();
     let (topics, report) = trained?;
-    let names: Vec<&str> = report.unseen.iter().map(|figures| figures.label.as_str()).collect();
-    check_labels(&args.min_f1, &names)?;
+    let names: Vec<&str> = topics.labels().iter().map(String::as_str).collect();
+    check_labels("--min-f1", &args.min_f1, &names)?;
     model.topics = Some(topics);
     finish(model, "topics", &report, &args.output)?;
-    check_minimums(missed(&report.unseen, &args.min_f1))
+    let languages = report.languages.iter().filter(|it| !it.unseen_sources.is_empty());
+    check_minimums(languages.flat_map(|it| missed(&it.unseen, &args.min_f1)).collect())
 }
 
 fn train_duplicates(args: &DuplicatesArgs) -> Result<()> {

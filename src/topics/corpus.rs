@@ -3,12 +3,14 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::data::{Article, Cell, DataError, read_articles};
-use super::features;
-use super::train::{Progress, TrainingFiles};
-use crate::text::Document;
+use super::data::{Article, Cell, read_articles};
+use super::table::Table;
+use super::train::{Progress, TrainError, TrainingFiles};
+use super::{features, format, stems};
+use crate::text::{self, Document, Word, WordClass, word_hash};
 
-/// Everything that was read.
+/// Everything that was read in one language.
+#[derive(Default)]
 pub struct Corpus {
     /// The labelled ones first.
     pub samples: Vec<Sample>,
@@ -25,6 +27,10 @@ pub struct Sample {
     parts: [Vec<u64>; 2],
     /// Content words of the body in the short view.
     short_body: Vec<u64>,
+    /// How many words were read, stop words included.
+    words_read: usize,
+    /// The stems of its content words: hashes of both.
+    stems: Vec<(u64, u64)>,
 }
 
 /// Articles of one group are alike: groups are balanced against each other.
@@ -41,47 +47,109 @@ const SHORT_BODY_WORDS: usize = 40;
 /// The short view of every third article has boilerplate behind it, if there is any.
 const BOILERPLATE_EVERY: usize = 3;
 
+/// What is read of the files in one language.
+#[derive(Default)]
+struct Reader {
+    stop_words: HashSet<u64>,
+    boilerplate: Vec<Vec<u64>>,
+    corpus: Corpus,
+    /// Those without labels wait here until all others are read.
+    unlabelled: Vec<Sample>,
+}
+
+impl Reader {
+    fn new(language: &str) -> Self {
+        let stop_words = features::stop_words(language).into_iter().collect();
+        Reader { stop_words, ..Reader::default() }
+    }
+
+    fn add(&mut self, kind: &str, language: &str, article: &Article, labels: &[String]) {
+        let source = format!("{kind} {}", article.source);
+        *self.corpus.sources.entry(source).or_default() += 1;
+        let is_trusted = kind == "trusted";
+        let mut sample = Sample::new(article, language, labels, &self.stop_words, is_trusted);
+        let index = self.corpus.samples.len() + self.unlabelled.len();
+        let turn = index / BOILERPLATE_EVERY;
+        if index.is_multiple_of(BOILERPLATE_EVERY)
+            && let Some(text) = self.boilerplate.get(turn % self.boilerplate.len().max(1))
+        {
+            sample.short_body.extend(text);
+        }
+        if kind == "unlabelled" {
+            self.unlabelled.push(sample);
+        } else {
+            self.corpus.samples.push(sample);
+        }
+    }
+
+    fn finish(mut self) -> Corpus {
+        self.corpus.labelled_count = self.corpus.samples.len();
+        self.corpus.samples.append(&mut self.unlabelled);
+        self.corpus
+    }
+}
+
 impl Corpus {
+    /// Everything, by language.
     pub fn read(
         files: &TrainingFiles,
         labels: &[String],
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<Self, DataError> {
-        let stop_words: HashSet<u64> = features::stop_words().into_iter().collect();
-        let mut boilerplate: Vec<Vec<u64>> = Vec::new();
-        for path in &files.boilerplate {
-            read_articles(path, |text| {
-                let [title, body] = Sample::new(&text, &[], &stop_words, false).parts;
-                boilerplate.push([title, body].concat());
-            })?;
-        }
-        let mut corpus =
-            Corpus { samples: Vec::new(), labelled_count: 0, sources: BTreeMap::new() };
-        let kinds =
-            [("data", &files.data), ("trusted", &files.trusted), ("unlabelled", &files.unlabelled)];
+    ) -> Result<BTreeMap<String, Self>, TrainError> {
+        let mut readers: BTreeMap<String, Reader> = BTreeMap::new();
+        // Labels of articles whose texts are among the unlabelled ones.
+        let mut references: HashMap<String, Article> = HashMap::new();
+        let kinds = [
+            ("boilerplate", &files.boilerplate),
+            ("data", &files.data),
+            ("trusted", &files.trusted),
+            ("unlabelled", &files.unlabelled),
+        ];
         let total = kinds.iter().map(|(_, paths)| paths.len()).sum();
         let mut done = 0;
         for (kind, paths) in kinds {
             for path in paths {
+                let mut bad_language = None;
                 read_articles(path, |article| {
-                    *corpus.sources.entry(format!("{kind} {}", article.source)).or_default() += 1;
-                    let mut sample = Sample::new(&article, labels, &stop_words, kind == "trusted");
-                    let turn = corpus.samples.len() / BOILERPLATE_EVERY;
-                    if corpus.samples.len().is_multiple_of(BOILERPLATE_EVERY)
-                        && let Some(text) = boilerplate.get(turn % boilerplate.len().max(1))
-                    {
-                        sample.short_body.extend(text);
+                    if kind == "trusted" && article.is_reference() {
+                        references.insert(article.id.clone(), article);
+                        return;
                     }
-                    corpus.samples.push(sample);
+                    let language = files.language_of(&article).to_owned();
+                    if !format::is_language(&language) {
+                        bad_language.get_or_insert(language);
+                        return;
+                    }
+                    let reader =
+                        readers.entry(language.clone()).or_insert_with(|| Reader::new(&language));
+                    if kind == "boilerplate" {
+                        let text = Sample::new(&article, &language, &[], &reader.stop_words, false);
+                        let [title, body] = text.parts;
+                        reader.boilerplate.push([title, body].concat());
+                        return;
+                    }
+                    let is_unlabelled = kind == "unlabelled";
+                    match is_unlabelled.then(|| references.remove(&article.id)).flatten() {
+                        Some(reference) => {
+                            let article = article.with_labels_of(&reference);
+                            reader.add("trusted", &language, &article, labels);
+                        }
+                        None => reader.add(kind, &language, &article, labels),
+                    }
                 })?;
+                if let Some(language) = bad_language {
+                    return Err(TrainError::Language(language));
+                }
                 done += 1;
                 progress(Progress { step: "reading", done, total });
             }
-            if kind != "unlabelled" {
-                corpus.labelled_count = corpus.samples.len();
-            }
         }
-        Ok(corpus)
+        // The smallest, so that it is always the same one.
+        if let Some(id) = references.into_keys().min() {
+            return Err(TrainError::NoText(id));
+        }
+        let corpora = readers.into_iter().map(|(language, reader)| (language, reader.finish()));
+        Ok(corpora.filter(|(_, corpus)| corpus.labelled_count > 0).collect())
     }
 
     pub fn labelled(&self) -> impl Iterator<Item = &Sample> {
@@ -92,6 +160,7 @@ impl Corpus {
 impl Sample {
     fn new(
         article: &Article,
+        language: &str,
         labels: &[String],
         stop_words: &HashSet<u64>,
         is_trusted: bool,
@@ -104,11 +173,29 @@ impl Sample {
             })
         };
         let [_, short_body] = content(SHORT_BODY_WORDS);
+        let read = features::read_part(&document, features::BODY_WORDS_MAX);
+        let texts = [&article.title, &article.text];
+        let written = read.into_iter().zip(texts).flat_map(|(words, text)| {
+            words
+                .iter()
+                .filter(|word| word.class() == WordClass::Plain)
+                .map(move |&word| (word, text))
+        });
+        let stem_of = |(word, text): (Word, &String)| {
+            let written = text::written(text, word).to_lowercase();
+            let stem = stems::stem(language, &written)?;
+            Some((word.hash, stem_hash(stem)))
+        };
+        let mut stems: Vec<(u64, u64)> = written.filter_map(stem_of).collect();
+        stems.sort_unstable();
+        stems.dedup();
         Sample {
             group: Group { is_trusted, source: article.source.clone() },
             cells: labels.iter().map(|label| article.cell(label)).collect(),
             parts: content(features::BODY_WORDS_MAX),
             short_body,
+            words_read: read.iter().map(|words| words.len()).sum(),
+            stems,
         }
     }
 
@@ -116,6 +203,13 @@ impl Sample {
     pub fn content_words(&self) -> [usize; 2] {
         let [title, body] = &self.parts;
         [title.len() + self.short_body.len(), title.len() + body.len()]
+    }
+
+    /// The share of the words read that the table knows or that are stop words.
+    pub fn known_share(&self, table: &Table) -> f64 {
+        let known = self.parts.iter().flatten().filter(|&&hash| table.find(hash).is_some());
+        let unknown = self.content_words()[LONG] - known.count();
+        1.0 - unknown as f64 / self.words_read.max(1) as f64
     }
 
     /// What training takes for true of one label, if anything.
@@ -137,6 +231,12 @@ impl Sample {
     }
 }
 
+/// A stem is no word: it may be written like one.
+fn stem_hash(stem: &str) -> u64 {
+    const STEM: u64 = 0x6e65_7773_7374_656d;
+    word_hash(stem.as_bytes()) ^ STEM
+}
+
 /// Words and pairs of one view of an article, as often as they occur.
 fn features_of(title: &[u64], body: &[u64]) -> Vec<u64> {
     let pairs = [title, body].into_iter().flat_map(|part| part.array_windows());
@@ -150,6 +250,9 @@ pub struct Vocabulary {
     pub hashes: Vec<u64>,
     /// The larger, the rarer: rare words learn faster.
     pub rarity: Vec<f32>,
+    /// The stem of every feature that has one. Stems are numbered behind the features.
+    pub stems: Vec<Option<u32>>,
+    pub stem_count: usize,
     ids: HashMap<u64, u32>,
 }
 
@@ -180,14 +283,40 @@ impl Vocabulary {
             // Divided by a usual idf, so that an example is about 1 long whatever its words.
             (idf / 7.0).sqrt() as f32
         };
+        let ids: HashMap<u64, u32> =
+            frequent.iter().zip(0..).map(|(&(hash, _), id)| (hash, id)).collect();
+        let mut stems = vec![None; frequent.len()];
+        let mut stem_ids: HashMap<u64, u32> = HashMap::new();
+        for (word, stem) in corpus.samples.iter().flat_map(|sample| &sample.stems) {
+            if let Some(&id) = ids.get(word) {
+                let next = (frequent.len() + stem_ids.len()) as u32;
+                stems[id as usize].get_or_insert(*stem_ids.entry(*stem).or_insert(next));
+            }
+        }
         Vocabulary {
             rarity: frequent.iter().map(|&(_, count)| rarity(count)).collect(),
-            ids: frequent.iter().zip(0..).map(|(&(hash, _), id)| (hash, id)).collect(),
+            stems,
+            stem_count: stem_ids.len(),
+            ids,
             hashes: frequent.into_iter().map(|(hash, _)| hash).collect(),
         }
     }
 
-    /// The short view and the long view.
+    /// Features and stems.
+    pub fn weight_count(&self) -> usize {
+        self.hashes.len() + self.stem_count
+    }
+
+    /// Adds the stems to the features of an example: a stem has the values of all its forms.
+    pub fn add_stems(&self, example: &mut Example) {
+        let stem = |&(id, value): &(u32, f32)| Some((self.stems[id as usize]?, value));
+        let mut stems: Vec<(u32, f32)> = example.iter().filter_map(stem).collect();
+        stems.sort_by_key(|&(id, _)| id);
+        let sum = |same: &[(u32, f32)]| (same[0].0, same.iter().map(|(_, value)| value).sum());
+        example.extend(stems.chunk_by(|a, b| a.0 == b.0).map(sum));
+    }
+
+    /// The short view and the long view, without stems.
     pub fn views(&self, sample: &Sample) -> [Example; 2] {
         let [title, body] = &sample.parts;
         [self.example(title, &sample.short_body), self.example(title, body)]

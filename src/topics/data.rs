@@ -1,7 +1,7 @@
 //! Labelled articles as JSON Lines, plain or gzipped.
 //!
-//! One article a line: `{"source", "title", "text", "labels", "unknown", "lexneg"}`, all of them
-//! optional, others ignored. A label in `labels` applies, one in `unknown` is not settled, any
+//! One article a line: `{"id", "source", "language", "title", "text", "labels", "unknown",
+//! "lexneg"}`, all of them optional, others ignored. A label in `labels` applies, one in `unknown` is not settled, any
 //! other does not apply. With `labels` null or missing nothing is settled. A label in `lexneg` is
 //! not settled either, but none of its vocabulary occurs, so it very probably does not apply.
 
@@ -12,10 +12,15 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Article {
     #[serde(default)]
+    pub id: String,
+    #[serde(default)]
     pub source: String,
+    /// BCP 47; empty if the file does not say.
+    #[serde(default)]
+    pub language: String,
     #[serde(default)]
     pub title: String,
     #[serde(default, alias = "body")]
@@ -47,6 +52,17 @@ impl Article {
             Some(labels) if holds(labels) => Cell::Positive,
             Some(_) => Cell::Negative,
         }
+    }
+
+    /// Labels of an article whose text stands elsewhere, under the same id.
+    pub fn is_reference(&self) -> bool {
+        !self.id.is_empty() && self.title.is_empty() && self.text.is_empty()
+    }
+
+    /// This article with what another one says about its labels.
+    pub fn with_labels_of(self, other: &Article) -> Article {
+        let Article { labels, unknown, lexneg, .. } = other.clone();
+        Article { labels, unknown, lexneg, ..self }
     }
 
     /// The labels this article has something to say about, as written.

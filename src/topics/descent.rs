@@ -32,7 +32,7 @@ pub struct Target {
 
 /// Learns one weight per feature and label. `examples` are the views of the articles, two for
 /// each, the short one first; `targets` are, for every label, those of the articles. `features`
-/// is how many there are in the vocabulary.
+/// is how many there are in the vocabulary, stems included.
 pub fn descend(
     examples: &[Example],
     targets: &[Vec<Target>],
@@ -136,15 +136,17 @@ fn add_scaled(sums: &mut [f32; LANES], values: &[f32; LANES], factor: f32) {
 
 /// A trained model before calibration and quantisation.
 pub struct Weights {
-    /// For every label and feature of the vocabulary.
+    /// For every label the features of the vocabulary, and then its stems.
     values: Vec<Vec<f32>>,
     pub bias: Vec<f32>,
 }
 
 impl Weights {
-    pub fn logits(&self, example: &Example) -> Vec<f32> {
+    /// Of an example without stems.
+    pub fn logits(&self, vocabulary: &Vocabulary, example: &Example) -> Vec<f32> {
         let logit = |(values, bias): (&Vec<f32>, &f32)| {
-            bias + example.iter().map(|&(id, value)| value * values[id as usize]).sum::<f32>()
+            let value = |&(id, value): &(u32, f32)| value * with_stem(values, vocabulary, id);
+            bias + example.iter().map(value).sum::<f32>()
         };
         self.values.iter().zip(&self.bias).map(logit).collect()
     }
@@ -163,7 +165,8 @@ impl Weights {
 
     /// What one occurrence adds to the logit of an article of one content word.
     fn weight(&self, vocabulary: &Vocabulary, id: u32, label: usize) -> f32 {
-        self.values[label][id as usize] * vocabulary.rarity[id as usize] / TWICE.sqrt()
+        with_stem(&self.values[label], vocabulary, id) * vocabulary.rarity[id as usize]
+            / TWICE.sqrt()
     }
 
     /// The unit of a label's integer weights: its largest weight is 127 of them. Cutting the
@@ -186,6 +189,12 @@ impl Weights {
         let hashes: Vec<u64> = features.iter().map(|&id| vocabulary.hashes[id as usize]).collect();
         Table::new(&hashes, &weights, label_count)
     }
+}
+
+/// What a feature weighs together with its stem.
+fn with_stem(values: &[f32], vocabulary: &Vocabulary, id: u32) -> f32 {
+    let own = values[id as usize];
+    vocabulary.stems[id as usize].map_or(own, |stem| own + values[stem as usize])
 }
 
 /// SplitMix64 (Steele, Lea and Flood 2014): small, and the same for ever.

@@ -19,7 +19,26 @@ pub struct EvalReport {
     /// The mean F1 of the labels that have positives.
     pub macro_f1: f64,
     pub labels: Vec<LabelFigures>,
+    /// By the language that the model took the articles to be in, those it does not know last.
+    pub languages: Vec<LanguageFigures>,
+    /// For every label the mean of its F1 over the languages known that have positives.
+    pub mean_f1: Vec<MeanF1>,
     pub sources: Vec<SourceFigures>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LanguageFigures {
+    /// A BCP 47 tag; empty for all that the model does not know.
+    pub language: String,
+    pub articles: usize,
+    pub labels: Vec<LabelFigures>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MeanF1 {
+    pub label: String,
+    pub languages: usize,
+    pub f1: f64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -56,62 +75,104 @@ pub struct LabelFigures {
 }
 
 pub fn evaluate(model: &TopicModel, path: &Path) -> Result<EvalReport, DataError> {
-    let mut articles = 0;
-    let mut by_source: BTreeMap<String, (usize, Vec<Vec<Answer>>)> = BTreeMap::new();
+    let mut all = Group::new(model);
+    let mut by_source: BTreeMap<String, Group> = BTreeMap::new();
+    let mut by_language: BTreeMap<&str, Group> = BTreeMap::new();
+    let mut others = Group::new(model);
     read_articles(path, |article| {
-        articles += 1;
-        let labels = model.labels();
-        let (source_articles, answers) =
-            by_source.entry(article.source.clone()).or_insert((0, vec![Vec::new(); labels.len()]));
-        *source_articles += 1;
         let document = Document::new(&article.title, &article.text);
-        for topic in model.classify(&document).topics {
-            let index = labels.iter().position(|label| label.name == topic.label);
-            let truth = match article.cell(topic.label) {
-                Cell::Positive => true,
-                Cell::Negative => false,
-                Cell::LikelyNegative | Cell::Unknown => continue,
-            };
-            if let Some(index) = index {
-                answers[index].push(Answer { probability: topic.probability.into(), truth });
+        let said = model.answer(&document, &article.title, &article.text, &article.language);
+        let (classifier, said) = (said.classifier, said.classification);
+        let new = || Group::new(model);
+        let of_language = match said.is_language_known {
+            true => by_language.entry(classifier.language()).or_insert_with(new),
+            false => &mut others,
+        };
+        let of_source = by_source.entry(article.source.clone()).or_insert_with(new);
+        for group in [&mut all, of_source, of_language] {
+            group.articles += 1;
+            for (answers, label) in group.answers.iter_mut().zip(model.labels()) {
+                let truth = match article.cell(label) {
+                    Cell::Positive => true,
+                    Cell::Negative => false,
+                    Cell::LikelyNegative | Cell::Unknown => continue,
+                };
+                let topic = said.topics.iter().find(|topic| topic.label == label);
+                answers.extend(topic.map(|topic| Answer {
+                    probability: topic.probability.into(),
+                    is_assigned: topic.assigned,
+                    truth,
+                }));
             }
         }
     })?;
-    let figures = |answers: &dyn Fn(usize) -> Vec<Answer>| -> Vec<LabelFigures> {
-        let labels = model.labels().iter().enumerate();
-        labels
-            .map(|(index, label)| {
-                LabelFigures::new(&label.name, &answers(index), label.threshold.into())
-            })
-            .collect()
-    };
-    let labels = figures(&|index| {
-        by_source.values().flat_map(|(_, answers)| answers[index].iter().copied()).collect()
+    let mut languages: Vec<LanguageFigures> =
+        by_language.iter().map(|(language, group)| group.of_language(model, language)).collect();
+    let mean_f1 = model.labels().iter().enumerate().map(|(index, label)| {
+        let figures = languages.iter().map(|language| &language.labels[index]);
+        let f1: Vec<f64> = figures.filter(|it| it.positives > 0).map(|it| it.f1).collect();
+        MeanF1 {
+            label: label.clone(),
+            languages: f1.len(),
+            f1: ratio(f1.iter().sum(), f1.len() as f64),
+        }
     });
-    let sources = by_source
-        .iter()
-        .map(|(source, (articles, answers))| SourceFigures {
-            source: source.clone(),
-            articles: *articles,
-            labels: figures(&|index| answers[index].clone()),
-        })
-        .collect();
+    let mean_f1 = mean_f1.collect();
+    if others.articles > 0 {
+        languages.push(others.of_language(model, ""));
+    }
+    let labels = all.figures(model);
     let with_positives: Vec<f64> =
         labels.iter().filter(|label| label.positives > 0).map(|label| label.f1).collect();
-    let macro_f1 = ratio(with_positives.iter().sum(), with_positives.len() as f64);
-    Ok(EvalReport { articles, macro_f1, labels, sources })
+    let sources = by_source.into_iter().map(|(source, group)| SourceFigures {
+        source,
+        articles: group.articles,
+        labels: group.figures(model),
+    });
+    Ok(EvalReport {
+        articles: all.articles,
+        macro_f1: ratio(with_positives.iter().sum(), with_positives.len() as f64),
+        labels,
+        languages,
+        mean_f1,
+        sources: sources.collect(),
+    })
+}
+
+/// Articles that are counted together.
+struct Group {
+    articles: usize,
+    /// For every label.
+    answers: Vec<Vec<Answer>>,
+}
+
+impl Group {
+    fn new(model: &TopicModel) -> Self {
+        Group { articles: 0, answers: vec![Vec::new(); model.labels().len()] }
+    }
+
+    fn figures(&self, model: &TopicModel) -> Vec<LabelFigures> {
+        let labels = model.labels().iter().zip(&self.answers);
+        labels.map(|(label, answers)| LabelFigures::new(label, answers)).collect()
+    }
+
+    fn of_language(&self, model: &TopicModel, language: &str) -> LanguageFigures {
+        let labels = self.figures(model);
+        LanguageFigures { language: language.to_owned(), articles: self.articles, labels }
+    }
 }
 
 /// What the model said about one settled cell, and what is true.
 #[derive(Debug, Clone, Copy)]
 pub struct Answer {
     pub probability: f64,
+    pub is_assigned: bool,
     pub truth: bool,
 }
 
 impl LabelFigures {
-    pub fn new(label: &str, answers: &[Answer], threshold: f64) -> Self {
-        let assigned = |answer: &&Answer| answer.probability >= threshold;
+    pub fn new(label: &str, answers: &[Answer]) -> Self {
+        let assigned = |answer: &&Answer| answer.is_assigned;
         let positives = answers.iter().filter(|answer| answer.truth).count();
         let negatives = answers.len() - positives;
         let all_assigned = answers.iter().filter(assigned).count();
@@ -164,6 +225,18 @@ impl fmt::Display for EvalReport {
         writeln!(f, "{} articles, macro F1 {:.3}", self.articles, self.macro_f1)?;
         writeln!(f)?;
         write_table(f, "all sources", &self.labels)?;
+        if self.languages.len() > 1 {
+            for language in &self.languages {
+                let name = if language.language.is_empty() { "other" } else { &language.language };
+                writeln!(f)?;
+                let title = format!("language {name} ({} articles)", language.articles);
+                write_table(f, &title, &language.labels)?;
+            }
+            writeln!(f, "\nmean F1 over languages")?;
+            for MeanF1 { label, languages, f1 } in &self.mean_f1 {
+                writeln!(f, "  {label:<34} {f1:>6.3}  of {languages}")?;
+            }
+        }
         for source in &self.sources {
             writeln!(f)?;
             write_table(f, &source.title(), &source.labels)?;
@@ -200,8 +273,14 @@ pub fn write_table(f: &mut fmt::Formatter, title: &str, labels: &[LabelFigures])
 mod tests {
     use super::*;
 
+    /// Assigned from a probability of a half on.
     fn answers(pairs: &[(f64, bool)]) -> Vec<Answer> {
-        pairs.iter().map(|&(probability, truth)| Answer { probability, truth }).collect()
+        let answer = |&(probability, truth): &(f64, bool)| Answer {
+            probability,
+            is_assigned: probability >= 0.5,
+            truth,
+        };
+        pairs.iter().map(answer).collect()
     }
 
     #[track_caller]
@@ -213,7 +292,7 @@ mod tests {
     fn figures_of_a_case_worked_out_by_hand() {
         let answers =
             answers(&[(0.95, true), (0.85, false), (0.65, true), (0.35, true), (0.05, false)]);
-        let figures = LabelFigures::new("x", &answers, 0.5);
+        let figures = LabelFigures::new("x", &answers);
         assert_eq!((figures.positives, figures.negatives), (3, 2));
         assert_close(figures.precision, 2.0 / 3.0);
         assert_close(figures.recall, 2.0 / 3.0);
@@ -239,7 +318,7 @@ mod tests {
 
     #[test]
     fn nothing_gives_zeros() {
-        let figures = LabelFigures::new("x", &[], 0.5);
+        let figures = LabelFigures::new("x", &[]);
         assert_eq!(
             (figures.f1, figures.average_precision, figures.calibration_error),
             (0.0, 0.0, 0.0)

@@ -8,6 +8,7 @@
 use std::sync::LazyLock;
 
 use super::CONTENT_WORDS_MIN;
+use crate::language;
 use crate::text::{Document, Word, WordClass, bigram_hash, word_hash};
 
 /// Words of the title that are read. A longer one is no title.
@@ -76,34 +77,11 @@ pub fn brevity(content_words: usize) -> f64 {
 /// Content words from which on an article is as good as a long one.
 const FULL_CONTENT_WORDS: usize = 100;
 
-/// Hashes of the words that say nothing about a topic, sorted.
-pub fn stop_words() -> Vec<u64> {
+/// Hashes of the words of a language that say nothing about a topic, sorted.
+pub fn stop_words(language: &str) -> Vec<u64> {
     let mut hashes: Vec<u64> =
-        STOP_WORDS.split_ascii_whitespace().map(|word| word_hash(word.as_bytes())).collect();
+        language::stop_words(language).map(|word| word_hash(word.as_bytes())).collect();
     hashes.sort_unstable();
     hashes.dedup();
     hashes
 }
-
-// What is left of a contraction (`don`, `ll`) is here too. `us` is not: it is mostly the country.
-const STOP_WORDS: &str = "
-    a about above across after again against all almost along already also although always am
-    among an and another any anyone anything are aren around as at away back be became because
-    become been before began behind being below between both but by called came can cannot come
-    comes could couldn d day days did didn do does doesn doing don done down during each either
-    else enough even ever every everyone everything far few for from further gave get gets getting
-    give given go goes going gone got had hadn has hasn have haven having he her here hers herself
-    him himself his how however i if in instead into is isn it its itself just keep know last
-    later least less let like likely ll look made make makes making many may maybe me might mine
-    more most mr mrs ms much must my myself near need never new next no nor not nothing now of off
-    often on once one ones only onto or other others our ours ourselves out over own per perhaps
-    put quite rather re really s said same saw say saying says see seem seemed seems seen several
-    shall she should shouldn since so some someone something soon still such t take taken takes
-    taking tell than that the their theirs them themselves then there therefore these they thing
-    things think this those though three through thus to today together told too took toward
-    towards two under until up upon use used ve very via want was wasn way we week well went were
-    weren what whatever when where whether which while who whole whom whose why will with within
-    without won would wouldn year years yes yesterday yet you your yours yourself monday tuesday
-    wednesday thursday friday saturday sunday january february march april june july august
-    september october november december
-";

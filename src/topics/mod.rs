@@ -7,7 +7,10 @@
 //! into biases and scale by the trainer, so nothing but this sum is left to do when serving, and
 //! every part of the logit can be told: [`TopicModel::explain`].
 //!
-//! The model knows a limited number of features, each by the hash of its words; a word it has
+//! There is a [`Classifier`] for every language the model knows: each has words, weights, biases and
+//! thresholds of its own, and all of them the same labels.
+//!
+//! A classifier knows a limited number of features, each by the hash of its words; a word it has
 //! not met changes nothing but the length of the article. Weights are signed bytes. All sums are
 //! integers, so the same file gives the same probabilities on every machine.
 
@@ -16,6 +19,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use self::table::{HashSet, Table};
+use crate::language;
 use crate::text::{self, Document, Word};
 
 mod calibrate;
@@ -25,7 +29,8 @@ mod descent;
 pub mod eval;
 mod features;
 mod format;
-mod table;
+mod stems;
+pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 pub mod train;
@@ -36,7 +41,32 @@ pub const CONTENT_WORDS_MIN: usize = 12;
 /// Labels a model may have.
 pub const LABELS_MAX: usize = 256;
 
-/// One label of a model.
+/// Languages a model may know.
+pub const LANGUAGES_MAX: usize = 64;
+
+/// An immutable multi-label topic model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TopicModel {
+    /// The names of the labels.
+    labels: Vec<String>,
+    /// At least one. The first is asked about articles in no language of the model's.
+    classifiers: Vec<Classifier>,
+}
+
+/// What a model knows of one language.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Classifier {
+    /// BCP 47, without region: "de", "zh".
+    language: String,
+    /// An article of which a smaller share of the words is known is in another language.
+    known_share_min: f32,
+    /// In the order of the model's.
+    labels: Vec<Label>,
+    stop_words: HashSet,
+    table: Table,
+}
+
+/// One label in one language.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Label {
     pub name: String,
@@ -50,15 +80,7 @@ pub struct Label {
     scale: f32,
 }
 
-/// An immutable multi-label topic classifier.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TopicModel {
-    labels: Vec<Label>,
-    stop_words: HashSet,
-    table: Table,
-}
-
-/// What a model says about one article.
+/// What a classifier says about one article.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Classification<'m> {
     /// Every label, most probable first.
@@ -66,8 +88,10 @@ pub struct Classification<'m> {
     /// How many words were read and are not stop words.
     pub content_words: usize,
     /// The share of the words read that the model has met in training, stop words included;
-    /// 0 for an empty article. About .9 for English news, .1 to .3 for other languages.
+    /// 0 for an empty article.
     pub known_share: f32,
+    /// Whether so many words are known that the article is in the classifier's language.
+    pub is_language_known: bool,
 }
 
 impl Classification<'_> {
@@ -107,11 +131,80 @@ pub struct Evidence {
 }
 
 impl TopicModel {
+    /// The names of the labels.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// One for each language; the first one answers for all other languages.
+    pub fn classifiers(&self) -> &[Classifier] {
+        &self.classifiers
+    }
+
+    /// The one for a language, given as a BCP 47 tag: region and script do not matter.
+    pub fn classifier(&self, language: &str) -> &Classifier {
+        let primary = language.split('-').next().unwrap_or_default();
+        let is_meant = |it: &&Classifier| it.language.eq_ignore_ascii_case(primary);
+        self.classifiers.iter().find(is_meant).unwrap_or(&self.classifiers[0])
+    }
+
+    /// What the article is about, by the classifier of its language: the one that the client names
+    /// (an empty tag names none) or, if the words are not of that language, the detected one, or, if
+    /// they are not of that one either, the first.
+    /// `title` and `body` are the texts the document was made from.
+    pub fn answer(
+        &self,
+        document: &Document,
+        title: &str,
+        body: &str,
+        named_language: &str,
+    ) -> Answer<'_> {
+        let by = |language: &str| {
+            let classifier = self.classifier(language);
+            let classification = classifier.classify(document);
+            Answer { language: language.to_owned(), classifier, classification }
+        };
+        let is_known = |answer: &Answer| answer.classification.is_language_known;
+        if !named_language.is_empty() {
+            let answer = by(named_language);
+            if is_known(&answer) {
+                return answer;
+            }
+        }
+        let mut answer = by(language::detect(document, title, body));
+        let first = &self.classifiers[0];
+        if !is_known(&answer) && answer.classifier.language != first.language {
+            // Of a headline the wrong language may have been told.
+            answer = Some(by(&first.language)).filter(is_known).unwrap_or(answer);
+        }
+        if !named_language.is_empty() {
+            named_language.clone_into(&mut answer.language);
+        } else if is_known(&answer) && !answer.language.is_empty() {
+            answer.classifier.language.clone_into(&mut answer.language);
+        }
+        answer
+    }
+}
+
+/// What a model says about one article, and by whom.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer<'m> {
+    /// As the client named it, else as it was detected.
+    pub language: String,
+    pub classifier: &'m Classifier,
+    pub classification: Classification<'m>,
+}
+
+impl Classifier {
+    pub fn language(&self) -> &str {
+        &self.language
+    }
+
     pub fn labels(&self) -> &[Label] {
         &self.labels
     }
 
-    /// How many words and pairs of words the model knows.
+    /// How many words and pairs of words are known.
     pub fn feature_count(&self) -> usize {
         self.table.hashes().len()
     }
@@ -131,10 +224,12 @@ impl TopicModel {
             })
             .collect();
         topics.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+        let known_share = reading.known_words as f32 / reading.words.max(1) as f32;
         Classification {
             topics,
             content_words: reading.content_words,
-            known_share: reading.known_words as f32 / reading.words.max(1) as f32,
+            known_share,
+            is_language_known: known_share >= self.known_share_min,
         }
     }
 
@@ -246,7 +341,10 @@ impl TopicModel {
                     && let Some(row) =
                         self.table.find(features::pair(features::token(previous), token))
                 {
-                    let pair = || format!("{} {}", written(previous), written(word));
+                    // Words that stand without a blank between them are written so.
+                    let is_joined = previous.span().end == word.span().start;
+                    let blank = if is_joined { "" } else { " " };
+                    let pair = || format!("{}{blank}{}", written(previous), written(word));
                     found.entry(row).or_insert_with(pair);
                 }
                 previous = Some(word);

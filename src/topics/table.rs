@@ -169,6 +169,11 @@ impl HashSet {
         (hash.wrapping_mul(multiplier.into()) >> self.slot_shift) as usize
     }
 
+    /// Slots are numbered from 0 on.
+    pub fn slot_count(&self) -> usize {
+        self.slots.len()
+    }
+
     /// The slot of a hash, if it is in the set.
     #[inline(always)]
     pub fn find(&self, hash: u64) -> Option<u32> {

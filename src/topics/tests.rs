@@ -3,12 +3,17 @@
 use super::*;
 use crate::model::Model;
 
-fn shipped() -> TopicModel {
+fn shipped_model() -> TopicModel {
     let model = Model::from_bytes(include_bytes!("../../models/topics.bin")).unwrap();
     model.topics.unwrap()
 }
 
-fn assigned(model: &TopicModel, title: &str, body: &str) -> Vec<String> {
+/// What it knows of English.
+fn shipped() -> Classifier {
+    shipped_model().classifier("en").clone()
+}
+
+fn assigned(model: &Classifier, title: &str, body: &str) -> Vec<String> {
     let classification = model.classify(&Document::new(title, body));
     let assigned = classification.topics.iter().filter(|topic| topic.assigned);
     let mut labels: Vec<String> = assigned.map(|topic| topic.label.to_owned()).collect();
@@ -16,7 +21,7 @@ fn assigned(model: &TopicModel, title: &str, body: &str) -> Vec<String> {
     labels
 }
 
-fn probability(model: &TopicModel, title: &str, body: &str, label: &str) -> f32 {
+fn probability(model: &Classifier, title: &str, body: &str, label: &str) -> f32 {
     let classification = model.classify(&Document::new(title, body));
     let mut topics = classification.topics.iter();
     topics.find(|topic| topic.label == label).unwrap().probability
@@ -320,6 +325,144 @@ fn foreign_text_is_mostly_unknown() {
     }
 }
 
+/// What a reader of each language would say, on texts that were not trained on.
+const IN_OTHER_LANGUAGES: &[(&str, &str, &str, &[&str])] = &[
+    (
+        "de",
+        "Parlament lehnt Misstrauensantrag ab",
+        "Der Nationalrat hat den Misstrauensantrag der Opposition gegen den Kanzler am Mittwoch \
+         abgelehnt. Die Abgeordneten der Koalition stimmten geschlossen dagegen. Der Parteichef der \
+         Freiheitlichen forderte Neuwahlen, die Regierung kündigte eine Reform der Pensionen an.",
+        &["politics"],
+    ),
+    (
+        "fr",
+        "Des rebelles attaquent un poste de l'armée",
+        "Des rebelles armés ont attaqué dans la nuit un poste de l'armée près de la frontière. Neuf \
+         soldats ont été tués et plusieurs civils blessés dans les combats. L'armée a riposté par des \
+         frappes aériennes et affirme avoir tué une vingtaine de terroristes.",
+        &["conflict"],
+    ),
+    (
+        "es",
+        "El gobierno sube los aranceles a las importaciones de acero",
+        "El presidente anunció aranceles de 20 por ciento a las importaciones de acero y aluminio. El \
+         secretario de Economía dijo que el déficit comercial con Asia obliga a proteger la \
+         industria. Los exportadores temen represalias y una guerra comercial.",
+        &["politics", "trade"],
+    ),
+    (
+        "pt",
+        "Câmara aprova reforma e governo comemora",
+        "A Câmara dos Deputados aprovou em segundo turno a reforma proposta pelo governo. O presidente \
+         agradeceu aos partidos da base, e a oposição promete recorrer ao Supremo. O texto segue para \
+         o Senado, onde o relator espera votar antes das eleições.",
+        &["politics"],
+    ),
+    (
+        "ru",
+        "Боевики обстреляли колонну военных",
+        "Боевики обстреляли колонну внутренних войск в горном районе. В бою погибли трое солдат и \
+         шестеро террористов, ещё восемь военных ранены. В район переброшена авиация, идёт \
+         спецоперация по поиску бандгруппы, сообщили в штабе.",
+        &["conflict"],
+    ),
+    (
+        "tr",
+        "İhracat rekor kırdı, dış ticaret açığı daraldı",
+        "İhracatçılar Meclisi verilerine göre ihracat geçen yıla göre yüzde on arttı. En fazla ihracat \
+         Almanya ve Irak'a yapıldı. İthalat ise enerji fiyatlarının düşmesiyle geriledi, dış ticaret \
+         açığı dört milyar dolara indi.",
+        &["trade"],
+    ),
+    (
+        "ar",
+        "مقتل جنود في اشتباكات مع مسلحين",
+        "قتل سبعة جنود وأصيب آخرون في اشتباكات عنيفة مع مسلحين من تنظيم داعش شمال المدينة. وقصفت \
+         طائرات التحالف مواقع التنظيم، وقال مصدر عسكري إن القوات صدت هجوما انتحاريا بسيارتين \
+         مفخختين وقتلت عشرات المسلحين خلال المعارك.",
+        &["conflict"],
+    ),
+    (
+        "zh",
+        "美國再對中國貨品加徵關稅　北京稱必反制",
+        "美國總統宣布對三千億美元中國進口貨品加徵關稅，下月生效。中國商務部發言人表示必將反制，並向世貿組織提出訴訟。\
+         美國農民擔心大豆出口受貿易戰打擊，兩國官員將於下周恢復貿易談判。",
+        &["politics", "trade"],
+    ),
+];
+
+#[test]
+fn every_language_is_told_and_gets_the_labels_a_reader_gives() {
+    let model = shipped_model();
+    let mut wrong = Vec::new();
+    for &(language, title, body, expected) in IN_OTHER_LANGUAGES {
+        let document = Document::new(title, body);
+        let said = model.answer(&document, title, body, "");
+        assert_eq!((said.language.as_str(), said.classifier.language()), (language, language));
+        assert!(said.classification.is_language_known, "{language}");
+        assert!(said.classification.enough_text(), "{language}");
+        let found = assigned(said.classifier, title, body);
+        if found != expected {
+            wrong.push(format!("{title}: {found:?} instead of {expected:?}"));
+        }
+        for explanation in said.classifier.explain(&document, title, body, 5) {
+            assert_eq!(explanation.evidence.len(), 5, "{language}");
+            for evidence in explanation.evidence {
+                let is_there = |text: &&str| title.contains(text) || body.contains(text);
+                assert!(evidence.text.split(' ').all(|text| is_there(&text)), "{evidence:?}");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn other_languages_are_not_taken_for_one_of_the_model_s() {
+    let model = shipped_model();
+    for body in [
+        "Regeringen beslutade på tisdagen om högre tullar på stål. Ministern sade att \
+         förhandlingarna hade misslyckats och att man inte hade något annat val.",
+        "Il governo ha approvato martedì nuovi dazi sull'acciaio. Il ministro ha detto che i \
+         negoziati sono falliti e che non c'era altra scelta per difendere le imprese.",
+        "De regering heeft dinsdag besloten tot hogere tarieven op staal. De minister zei dat de \
+         onderhandelingen waren mislukt en dat er geen andere keuze meer was.",
+        "Rząd zdecydował we wtorek o wyższych cłach na stal. Minister powiedział, że rozmowy \
+         zakończyły się niepowodzeniem i nie było innego wyjścia.",
+        "Уряд у вівторок вирішив підвищити мита на сталь. Міністр сказав, що переговори \
+         провалилися і що іншого виходу вже не було, тому треба діяти.",
+        "دولت روز سه شنبه تعرفه فولاد را افزایش داد. وزیر گفت که مذاکرات شکست خورده است و چاره \
+         دیگری برای حمایت از صنعت کشور باقی نمانده بود.",
+        "政府は火曜日に鉄鋼の関税を引き上げることを決めた。大臣は交渉が失敗したため、ほかに選択肢がなかったと述べた。",
+        "El govern va aprovar dimarts nous aranzels a l'acer. El ministre va dir que les negociacions \
+         havien fracassat i que no hi havia cap altra opció per a les empreses.",
+    ] {
+        let said = model.answer(&Document::new("", body), "", body, "");
+        assert!(!said.classification.is_language_known, "{} for {body}", said.language);
+    }
+}
+
+#[test]
+fn a_mixed_article_is_answered_in_its_main_language() {
+    let model = shipped_model();
+    let (_, title, german, _) = IN_OTHER_LANGUAGES[0];
+    let (_, english, _) = ARTICLES[4];
+    let check = |body: &str, expected: &str| {
+        let said = model.answer(&Document::new(title, body), title, body, "");
+        assert_eq!(said.classifier.language(), expected, "{body}");
+    };
+    check(&format!("{german} {german} {german} {english}"), "de");
+    check(&format!("{english} {english} {english} {german}"), "en");
+}
+
+#[test]
+fn a_language_may_be_named_with_script_and_region() {
+    let model = shipped_model();
+    for (tag, expected) in [("pt-BR", "pt"), ("zh-Hant-HK", "zh"), ("DE", "de"), ("tlh", "en")] {
+        assert_eq!(model.classifier(tag).language(), expected);
+    }
+}
+
 #[test]
 fn evidence_adds_up_to_the_logit_and_reads_like_the_article() {
     let model = shipped();
@@ -358,7 +501,7 @@ fn brevity_falls_with_the_length_and_ends_where_full_articles_begin() {
 
 #[test]
 fn the_bias_of_a_brief_is_part_of_what_is_explained() {
-    let mut model = TopicModel::sample();
+    let mut model = TopicModel::sample().classifiers.remove(0);
     model.labels[0].brevity_weight = 0.5;
     let bias = |body: &str| {
         let explanations = model.explain(&Document::new("", body), "", body, 9);

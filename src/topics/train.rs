@@ -10,6 +10,7 @@
 //! thread, an own random generator, no iteration over hash maps, IEEE 754 basic operations and
 //! `libm` for the rest.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
@@ -18,11 +19,11 @@ use serde::Serialize;
 
 use super::calibrate::{Calibration, Scored, expected_f1_threshold};
 use super::corpus::{Corpus, Example, Group, LONG, SHORT, Sample, Vocabulary};
-use super::data::{DataError, read_articles};
+use super::data::{Article, DataError, read_articles};
 use super::descent::{Target, Weights, descend};
 use super::eval::{Answer, LabelFigures, SourceFigures, write_table};
-use super::table::HashSet;
-use super::{LABELS_MAX, Label, TopicModel, features, format};
+use super::table::{HashSet, Table};
+use super::{Classifier, LABELS_MAX, LANGUAGES_MAX, Label, TopicModel, features, format};
 
 /// What to train on.
 #[derive(Debug, Clone, Default)]
@@ -32,11 +33,22 @@ pub struct TrainingFiles {
     /// Articles of the kind the model is for, labelled with care. They weigh more, and if there
     /// are any, thresholds are fitted on them alone, and calibration on them and on briefs.
     pub trusted: Vec<PathBuf>,
-    /// Further articles: only how many of them hold a word is used.
+    /// Further articles: how many of them hold a word is used, and those whose labels stand in a
+    /// trusted file under the same id are learnt from like trusted ones.
     pub unlabelled: Vec<PathBuf>,
     /// What sites put around articles. Some articles are trained with one of these texts behind
     /// them, so that menus and footers neither make nor break a label.
     pub boilerplate: Vec<PathBuf>,
+    /// The language of the articles that do not name theirs; empty for English.
+    pub language: String,
+}
+
+impl TrainingFiles {
+    /// Without script and region.
+    pub fn language_of<'a>(&'a self, article: &'a Article) -> &'a str {
+        let named = [&article.language, &self.language].into_iter().find(|tag| !tag.is_empty());
+        named.map_or("en", |tag| tag.split('-').next().unwrap_or_default())
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -45,8 +57,10 @@ pub struct TrainConfig {
     pub labels: Vec<String>,
     pub seed: u64,
     pub epochs: u32,
-    /// How many words and pairs the model keeps at most.
+    /// How many words and pairs the model keeps of a language at most, whatever there is to learn
+    /// from, and how many for each labelled article.
     pub features_max: usize,
+    pub features_per_article_max: usize,
     /// How much more a trusted article weighs, before groups are balanced.
     pub trusted_weight: f32,
     pub l2: f32,
@@ -61,6 +75,7 @@ impl Default for TrainConfig {
             seed: 1,
             epochs: 8,
             features_max: 40_000,
+            features_per_article_max: 40,
             trusted_weight: 30.0,
             l2: 2e-6,
             folds: 10,
@@ -84,10 +99,18 @@ pub enum TrainError {
     #[error("{0:?} cannot be the name of a label: empty, too long, or control characters in it")]
     LabelName(String),
     #[error(
-        "label {label:?} has {positives} positives and {negatives} negatives to learn from; \
-         it needs {CELLS_MIN} of each"
+        "{0:?} cannot be the language of an article: a BCP 47 tag such as \"pt\" or \"pt-BR\" can"
     )]
-    TooFewCells { label: String, positives: usize, negatives: usize },
+    Language(String),
+    #[error("there are {0} languages; a model knows at most {LANGUAGES_MAX}")]
+    TooManyLanguages(usize),
+    #[error("the article {0:?} has labels, but no file has its text")]
+    NoText(String),
+    #[error(
+        "label {label:?} has {positives} positives and {negatives} negatives to learn from in \
+         language {language:?}; it needs {CELLS_MIN} of each"
+    )]
+    TooFewCells { language: String, label: String, positives: usize, negatives: usize },
     #[error("two words or pairs of words have the same hash")]
     EqualHashes,
 }
@@ -107,6 +130,13 @@ pub struct Progress {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TrainReport {
     pub config: TrainConfig,
+    /// In the order of the model's.
+    pub languages: Vec<LanguageReport>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LanguageReport {
+    pub language: String,
     pub articles: usize,
     /// Articles by kind of file and source.
     pub sources: BTreeMap<String, usize>,
@@ -114,6 +144,8 @@ pub struct TrainReport {
     pub vocabulary: usize,
     /// Words and pairs the model keeps.
     pub features: usize,
+    /// Labels whose probabilities and threshold were fitted on all languages together.
+    pub shared: Vec<String>,
     /// Figures on the articles that thresholds were fitted on.
     pub cross_fitted: Vec<LabelFigures>,
     /// The same for those of them that were scored by a model which had seen nothing of their
@@ -129,57 +161,188 @@ pub fn train(
 ) -> Result<(TopicModel, TrainReport), TrainError> {
     check_config(config)?;
     let labels = find_labels(files, config)?;
-    let corpus = Corpus::read(files, &labels, progress)?;
-    check_cells(&corpus, &labels)?;
-    let vocabulary = Vocabulary::count(&corpus);
-    let examples = corpus.labelled().map(|sample| vocabulary.views(sample)).collect::<Vec<_>>();
-    let trainer = Trainer { config, labels: &labels, corpus, vocabulary, examples };
-
-    let folds = trainer.folds();
-    let held_out = trainer.cross_fit(&folds, progress);
-    let (weights, strongest) = trainer.fit(|_| true);
-    let mut model_labels = Vec::new();
-    let mut answers = Vec::new();
-    for (index, name) in labels.iter().enumerate() {
-        let (cells, scored, briefs) = trainer.scored(&held_out, index);
-        let calibration = Calibration::fit(&scored, &briefs);
-        let threshold = expected_f1_threshold(&scored, calibration) as f32;
-        answers.push(
-            cells
-                .iter()
-                .zip(&scored)
-                .map(|(cell, scored)| {
-                    let probability = calibration.probability(scored);
-                    (cell.index, Answer { probability, truth: scored.truth })
-                })
-                .collect(),
-        );
-        let bias = f64::from(weights.bias[index]);
-        let unit = f64::from(weights.unit(&trainer.vocabulary, index));
-        model_labels.push(Label {
-            name: name.clone(),
-            threshold,
-            bias: (calibration.slope * bias + calibration.offset) as f32,
-            brevity_weight: calibration.brevity_weight as f32,
-            scale: (calibration.slope * unit) as f32,
-        });
+    let mut corpora: Vec<(String, Corpus)> =
+        Corpus::read(files, &labels, progress)?.into_iter().collect();
+    if corpora.len() > LANGUAGES_MAX {
+        return Err(TrainError::TooManyLanguages(corpora.len()));
     }
-    let cross_fitted = figures(&model_labels, &answers, |_| true);
-    let (unseen, unseen_sources) = trainer.unseen(&folds, &model_labels, &answers);
-    let table = weights.quantised(&trainer.vocabulary, &strongest);
-    let table = table.ok_or(TrainError::EqualHashes)?;
-    let stop_words = HashSet::new(&features::stop_words()).ok_or(TrainError::EqualHashes)?;
-    let report = TrainReport {
-        config: config.clone(),
-        articles: trainer.corpus.samples.len(),
-        vocabulary: trainer.vocabulary.hashes.len(),
-        features: strongest.len(),
-        cross_fitted,
-        unseen,
-        unseen_sources,
-        sources: trainer.corpus.sources,
-    };
-    Ok((TopicModel { labels: model_labels, stop_words, table }, report))
+    // The first classifier answers for languages that the model does not know.
+    corpora.sort_by_key(|(_, corpus)| Reverse(corpus.labelled_count));
+    for (language, corpus) in &corpora {
+        check_cells(language, corpus, &labels)?;
+    }
+    let mut trained = Vec::new();
+    for (language, corpus) in corpora {
+        let trainer = Trainer::new(config, &labels, corpus);
+        let folds = trainer.folds();
+        let held_out = trainer.cross_fit(&folds, progress);
+        let scored = (0..labels.len()).map(|label| trainer.scored(&held_out, label)).collect();
+        let (weights, strongest) = trainer.fit(|_| true);
+        trained.push(Trained { language, trainer, folds, scored, weights, strongest });
+    }
+    let shared: Vec<Option<Fitted>> =
+        (0..labels.len()).map(|label| Trained::fit_shared(&trained, label)).collect();
+    let mut classifiers = Vec::new();
+    let mut languages = Vec::new();
+    for trained in trained {
+        let (classifier, report) = trained.finish(&shared)?;
+        classifiers.push(classifier);
+        languages.push(report);
+    }
+    let report = TrainReport { config: config.clone(), languages };
+    Ok((TopicModel { labels, classifiers }, report))
+}
+
+/// What was learnt of one language, before probabilities are made of it.
+struct Trained<'a> {
+    language: String,
+    trainer: Trainer<'a>,
+    folds: Vec<Fold>,
+    /// For every label.
+    scored: Vec<Judged>,
+    weights: Weights,
+    strongest: Vec<u32>,
+}
+
+/// How logits become answers.
+#[derive(Clone, Copy)]
+struct Fitted {
+    calibration: Calibration,
+    threshold: f64,
+}
+
+impl Fitted {
+    fn new(full: &[Scored], briefs: &[Scored]) -> Self {
+        let calibration = Calibration::fit(full, briefs);
+        Fitted { calibration, threshold: expected_f1_threshold(full, calibration) }
+    }
+
+    /// The same for logits that were not standardised.
+    fn of_raw(self, standard: Standard) -> Self {
+        let Calibration { slope, offset, brevity_weight } = self.calibration;
+        let slope = slope / standard.deviation;
+        let offset = offset - slope * standard.mean;
+        Fitted { calibration: Calibration { slope, offset, brevity_weight }, ..self }
+    }
+}
+
+/// Where the logits of a label's negatives lie in one language. Those of different languages can be
+/// compared by how far they are from there.
+#[derive(Clone, Copy)]
+struct Standard {
+    mean: f64,
+    deviation: f64,
+}
+
+impl Standard {
+    fn new(full: &[Scored]) -> Self {
+        let negatives = || full.iter().filter(|scored| !scored.truth).map(|scored| scored.logit);
+        let count = negatives().count().max(1) as f64;
+        let mean = negatives().sum::<f64>() / count;
+        let variance = negatives().map(|logit| (logit - mean).powi(2)).sum::<f64>() / count;
+        Standard { mean, deviation: variance.sqrt().max(1e-6) }
+    }
+
+    fn of(self, scored: &Scored) -> Scored {
+        Scored { logit: (scored.logit - self.mean) / self.deviation, ..*scored }
+    }
+}
+
+impl Trained<'_> {
+    /// Fitted on the articles of all languages but the first, which has enough of its own and tells
+    /// how frequent the label is: what was collected of the others does not. Negatives of every
+    /// language weigh the same together. Logits are standardised.
+    fn fit_shared(languages: &[Self], label: usize) -> Option<Fitted> {
+        let (first, others) = languages.split_first()?;
+        let share = first.scored[label].positive_share()?;
+        let pooled = |part: fn(&Judged) -> &Vec<Scored>| -> Vec<Scored> {
+            let of_language = |it: &Self| {
+                let judged = &it.scored[label];
+                let standard = Standard::new(&judged.full);
+                let negatives = part(judged).iter().filter(|scored| !scored.truth).count();
+                let weighed = |scored: &Scored| {
+                    let weight = if scored.truth { 1.0 } else { 1.0 / negatives as f64 };
+                    Scored { weight, ..standard.of(scored) }
+                };
+                part(judged).iter().map(weighed).collect::<Vec<_>>()
+            };
+            let mut scored: Vec<Scored> = others.iter().flat_map(of_language).collect();
+            let sum =
+                |truth| scored.iter().filter(|it| it.truth == truth).map(|it| it.weight).sum();
+            let (positives, negatives): (f64, f64) = (sum(true), sum(false));
+            let count = scored.len() as f64;
+            for it in &mut scored {
+                let (share, sum) =
+                    if it.truth { (share, positives) } else { (1.0 - share, negatives) };
+                it.weight *= share * count / sum;
+            }
+            scored
+        };
+        let full = pooled(|judged| &judged.full);
+        (full.iter().filter(|scored| scored.truth).count() >= JUDGED_MIN)
+            .then(|| Fitted::new(&full, &pooled(|judged| &judged.briefs)))
+    }
+
+    fn finish(self, shared: &[Option<Fitted>]) -> Result<(Classifier, LanguageReport), TrainError> {
+        let Trained { language, trainer, folds, scored, weights, strongest } = self;
+        let mut labels = Vec::new();
+        let mut answers = Vec::new();
+        let mut shared_labels = Vec::new();
+        for (index, (name, judged)) in trainer.labels.iter().zip(&scored).enumerate() {
+            let Fitted { calibration, threshold } = match shared[index] {
+                Some(shared) if !judged.is_enough() => {
+                    shared_labels.push(name.clone());
+                    shared.of_raw(Standard::new(&judged.full))
+                }
+                _ => Fitted::new(&judged.full, &judged.briefs),
+            };
+            answers.push(
+                judged
+                    .cells
+                    .iter()
+                    .zip(&judged.full)
+                    .map(|(cell, scored)| {
+                        let probability = calibration.probability(scored);
+                        let is_assigned = probability >= threshold;
+                        (cell.index, Answer { probability, is_assigned, truth: scored.truth })
+                    })
+                    .collect(),
+            );
+            let bias = f64::from(weights.bias[index]);
+            let unit = f64::from(weights.unit(&trainer.vocabulary, index));
+            labels.push(Label {
+                name: name.clone(),
+                threshold: threshold as f32,
+                bias: (calibration.slope * bias + calibration.offset) as f32,
+                brevity_weight: calibration.brevity_weight as f32,
+                scale: (calibration.slope * unit) as f32,
+            });
+        }
+        let cross_fitted = figures(&labels, &answers, |_| true);
+        let (unseen, unseen_sources) = trainer.unseen(&folds, &labels, &answers);
+        let table = weights.quantised(&trainer.vocabulary, &strongest);
+        let table = table.ok_or(TrainError::EqualHashes)?;
+        let stop_words = HashSet::new(&features::stop_words(&language));
+        let classifier = Classifier {
+            known_share_min: trainer.known_share_min(&table),
+            language: language.clone(),
+            labels,
+            stop_words: stop_words.ok_or(TrainError::EqualHashes)?,
+            table,
+        };
+        let report = LanguageReport {
+            language,
+            articles: trainer.corpus.samples.len(),
+            vocabulary: trainer.vocabulary.hashes.len(),
+            features: strongest.len(),
+            shared: shared_labels,
+            cross_fitted,
+            unseen,
+            unseen_sources,
+            sources: trainer.corpus.sources,
+        };
+        Ok((classifier, report))
+    }
 }
 
 /// The figures of those answers whose articles are meant.
@@ -191,7 +354,7 @@ fn figures(
     let figures = |(label, answers): (&Label, &Vec<(usize, Answer)>)| {
         let meant = answers.iter().filter(|(index, _)| is_meant(*index));
         let meant: Vec<Answer> = meant.map(|&(_, answer)| answer).collect();
-        LabelFigures::new(&label.name, &meant, label.threshold.into())
+        LabelFigures::new(&label.name, &meant)
     };
     labels.iter().zip(answers).map(figures).collect()
 }
@@ -203,7 +366,10 @@ fn check_config(config: &TrainConfig) -> Result<(), TrainError> {
     if config.folds < 2 {
         return Err(TrainError::Config("the number of folds must be at least 2"));
     }
-    if config.features_max == 0 || config.features_max > FEATURES_MAX {
+    if config.features_max == 0
+        || config.features_max > FEATURES_MAX
+        || config.features_per_article_max == 0
+    {
         return Err(TrainError::Config("the number of features must be 1 to 1,000,000"));
     }
     if !(0.0..=1e6).contains(&config.trusted_weight) {
@@ -243,14 +409,14 @@ fn find_labels(files: &TrainingFiles, config: &TrainConfig) -> Result<Vec<String
     }
 }
 
-fn check_cells(corpus: &Corpus, labels: &[String]) -> Result<(), TrainError> {
+fn check_cells(language: &str, corpus: &Corpus, labels: &[String]) -> Result<(), TrainError> {
     for (index, label) in labels.iter().enumerate() {
         let truths = || corpus.labelled().filter_map(|sample| sample.truth(index));
         let positives = truths().filter(|&truth| truth).count();
         let negatives = truths().filter(|&truth| !truth).count();
         if positives.min(negatives) < CELLS_MIN {
-            let label = label.clone();
-            return Err(TrainError::TooFewCells { label, positives, negatives });
+            let (language, label) = (language.to_owned(), label.clone());
+            return Err(TrainError::TooFewCells { language, label, positives, negatives });
         }
     }
     Ok(())
@@ -279,6 +445,9 @@ const CELL_WEIGHT_MAX: f64 = 50.0;
 /// An article of no more content words is a brief.
 const BRIEF_CONTENT_WORDS_MAX: usize = 60;
 
+/// With fewer trusted sources none is held out as a whole.
+const WHOLE_SOURCES_MIN: usize = 4;
+
 /// How an article is held out in cross-fitting.
 struct Fold {
     part: usize,
@@ -292,6 +461,36 @@ struct KnownCell {
     truth: bool,
 }
 
+/// The articles that thresholds are fitted on, and their scores.
+struct Judged {
+    cells: Vec<KnownCell>,
+    full: Vec<Scored>,
+    /// The scores of briefs.
+    briefs: Vec<Scored>,
+}
+
+/// With fewer positives or negatives a language shares the calibration of all.
+const JUDGED_MIN: usize = 30;
+
+impl Judged {
+    fn is_enough(&self) -> bool {
+        let positives = self.cells.iter().filter(|cell| cell.truth).count();
+        positives.min(self.cells.len() - positives) >= JUDGED_MIN
+    }
+
+    /// If there are enough to tell.
+    fn positive_share(&self) -> Option<f64> {
+        let sum = |is_meant: fn(&&Scored) -> bool| -> f64 {
+            self.full.iter().filter(is_meant).map(|scored| scored.weight).sum()
+        };
+        self.is_enough().then(|| sum(|scored| scored.truth) / sum(|_| true))
+    }
+}
+
+/// An article of which less than this part of the usual share of words is known is in another
+/// language.
+const KNOWN_SHARE_PART: f64 = 2.0 / 3.0;
+
 fn known(
     indices: impl IntoIterator<Item = usize>,
     truth: impl Fn(usize) -> Option<bool>,
@@ -300,10 +499,26 @@ fn known(
     indices.into_iter().filter_map(cell).collect()
 }
 
-impl Trainer<'_> {
+impl<'a> Trainer<'a> {
+    fn new(config: &'a TrainConfig, labels: &'a [String], corpus: Corpus) -> Self {
+        let vocabulary = Vocabulary::count(&corpus);
+        let examples = corpus.labelled().map(|sample| vocabulary.views(sample)).collect();
+        Trainer { config, labels, corpus, vocabulary, examples }
+    }
+
+    /// Two thirds of what is known of the median article, in steps of a hundredth.
+    fn known_share_min(&self, table: &Table) -> f32 {
+        let mut shares: Vec<f64> =
+            self.corpus.labelled().map(|sample| sample.known_share(table)).collect();
+        shares.sort_by(f64::total_cmp);
+        let median = shares.get(shares.len() / 2).copied().unwrap_or_default();
+        ((KNOWN_SHARE_PART * median * 100.0).round() / 100.0) as f32
+    }
+
     /// Which part every labelled article is held out with. What a model says of the articles of a
     /// source it knows flatters it, so a trusted source goes into one part as a whole, unless it
-    /// is larger than a part should be.
+    /// is larger than a part should be, or there are so few sources that what is left would say
+    /// nothing of it.
     fn folds(&self) -> Vec<Fold> {
         let count = self.config.folds as usize;
         let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
@@ -311,7 +526,8 @@ impl Trainer<'_> {
         for sample in trusted {
             *sizes.entry(&sample.group.source).or_default() += 1;
         }
-        let size_max = sizes.values().sum::<usize>() / count;
+        let are_enough = sizes.len() >= WHOLE_SOURCES_MIN;
+        let size_max = if are_enough { sizes.values().sum::<usize>() / count } else { 0 };
         let whole = sizes.into_iter().filter(|&(_, size)| size <= size_max);
         let whole: BTreeMap<&str, usize> = whole.zip(0..).map(|((s, _), i)| (s, i)).collect();
         let fold = |(index, sample): (usize, &Sample)| match whole.get(&*sample.group.source) {
@@ -330,7 +546,9 @@ impl Trainer<'_> {
             progress(Progress { step: "cross-fitting", done: part, total });
             let (weights, _) = self.fit(|index| folds[index].part != part);
             for index in (0..folds.len()).filter(|&index| folds[index].part == part) {
-                held_out[index] = self.examples[index].each_ref().map(|view| weights.logits(view));
+                held_out[index] = self.examples[index]
+                    .each_ref()
+                    .map(|view| weights.logits(&self.vocabulary, view));
             }
         }
         progress(Progress { step: "cross-fitting", done: total, total });
@@ -366,11 +584,7 @@ impl Trainer<'_> {
     /// briefs, which are the same articles cut to their short view and, weighing as much, the
     /// short ones of the others. Very probable negatives are among the latter, or the label would
     /// seem too frequent there.
-    fn scored(
-        &self,
-        held_out: &[[Vec<f32>; 2]],
-        label: usize,
-    ) -> (Vec<KnownCell>, Vec<Scored>, Vec<Scored>) {
+    fn scored(&self, held_out: &[[Vec<f32>; 2]], label: usize) -> Judged {
         let samples = &self.corpus.samples;
         let has_trusted = self.corpus.labelled().any(|sample| sample.group.is_trusted);
         let is_judged = |index: &usize| samples[*index].group.is_trusted || !has_trusted;
@@ -400,7 +614,7 @@ impl Trainer<'_> {
             }
             briefs.extend(scored(LONG, &short, weights));
         }
-        (judged, full, briefs)
+        Judged { cells: judged, full, briefs }
     }
 
     /// Trains on the articles `is_used` names: on all features, then on the strongest. Returns
@@ -409,19 +623,25 @@ impl Trainer<'_> {
         let used: Vec<usize> = (0..self.examples.len()).filter(|&index| is_used(index)).collect();
         let targets: Vec<Vec<Target>> =
             (0..self.labels.len()).map(|label| self.targets(&used, label)).collect();
-        let feature_count = self.vocabulary.hashes.len();
+        let vocabulary = &self.vocabulary;
         let mut examples: Vec<Example> =
             used.iter().flat_map(|&index| self.examples[index].clone()).collect();
-        let weights = descend(&examples, &targets, feature_count, self.config);
-        let strongest = weights.strongest(&self.vocabulary, self.config.features_max);
-        let mut is_strong = vec![false; feature_count];
+        let descend = |examples: &[Example]| {
+            let mut examples = examples.to_vec();
+            examples.iter_mut().for_each(|example| vocabulary.add_stems(example));
+            descend(&examples, &targets, vocabulary.weight_count(), self.config)
+        };
+        let of_articles = self.config.features_per_article_max.saturating_mul(self.examples.len());
+        let weights = descend(&examples);
+        let strongest = weights.strongest(vocabulary, self.config.features_max.min(of_articles));
+        let mut is_strong = vec![false; vocabulary.hashes.len()];
         for &id in &strongest {
             is_strong[id as usize] = true;
         }
         for example in &mut examples {
             example.retain(|&(id, _)| is_strong[id as usize]);
         }
-        (descend(&examples, &targets, feature_count, self.config), strongest)
+        (descend(&examples), strongest)
     }
 
     /// The targets of one label for the articles in use.
@@ -492,13 +712,28 @@ fn positive_share<'a>(cells: impl Iterator<Item = (&'a Group, bool)>) -> Option<
 
 impl fmt::Display for TrainReport {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        for (index, language) in self.languages.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{language}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for LanguageReport {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         writeln!(
             f,
-            "{} articles, {} of {} words and pairs kept",
-            self.articles, self.features, self.vocabulary
+            "{}: {} articles, {} of {} words and pairs kept",
+            self.language, self.articles, self.features, self.vocabulary
         )?;
         for (source, articles) in &self.sources {
             writeln!(f, "  {source:<38} {articles:>6}")?;
+        }
+        if !self.shared.is_empty() {
+            writeln!(f, "  calibrated with other languages: {}", self.shared.join(", "))?;
         }
         writeln!(f)?;
         write_table(f, "cross-fitted", &self.cross_fitted)?;
@@ -555,15 +790,16 @@ mod tests {
     fn a_single_small_file_with_labels_of_its_own_is_enough() {
         let dir = tempfile::tempdir().unwrap();
         let (model, report) = train_on(write_articles(dir.path(), 240)).unwrap();
-        let names: Vec<&str> = model.labels().iter().map(|label| label.name.as_str()).collect();
-        assert_eq!(names, ["cooking", "gardening"]);
+        assert_eq!(model.labels(), ["cooking", "gardening"]);
+        let [report] = &report.languages[..] else { panic!("{report}") };
+        assert_eq!(report.language, "en");
         assert_eq!(
             report.sources,
             BTreeMap::from([("data east".to_owned(), 120), ("data west".to_owned(), 120),])
         );
         assert!(report.cross_fitted.iter().all(|label| label.f1 > 0.99), "{report}");
         let assigned = |body| -> Vec<String> {
-            let classification = model.classify(&Document::new("", body));
+            let classification = model.classifier("en").classify(&Document::new("", body));
             let assigned = classification.topics.iter().filter(|topic| topic.assigned);
             assigned.map(|topic| topic.label.to_owned()).collect()
         };
@@ -589,14 +825,19 @@ mod tests {
     fn a_trusted_source_is_judged_by_a_model_that_has_seen_nothing_of_it() {
         let dir = tempfile::tempdir().unwrap();
         let known = write_articles(dir.path(), 480);
-        // What tells its topics apart is written nowhere else.
+        // What tells their topics apart is written nowhere else.
         let strange = dir.path().join("strange.jsonl");
         let mut file = std::fs::File::create(&strange).unwrap();
-        for index in 0..40 {
-            let (word, labels) = [("blork", r#"["cooking"]"#), ("frump", "[]")][index % 2];
-            let words = [word; 12].join(" ");
-            writeln!(file, r#"{{"source": "north", "text": "{words}", "labels": {labels}}}"#)
+        for (source, words) in [("north", ["blork", "frump"]), ("south", ["plint", "gruse"])] {
+            for index in 0..40 {
+                let (word, labels) = (words[index % 2], [r#"["cooking"]"#, "[]"][index % 2]);
+                let words = [word; 12].join(" ");
+                writeln!(
+                    file,
+                    r#"{{"source": "{source}", "text": "{words}", "labels": {labels}}}"#
+                )
                 .unwrap();
+            }
         }
         let files = TrainingFiles {
             data: vec![known.clone()],
@@ -604,10 +845,11 @@ mod tests {
             ..TrainingFiles::default()
         };
         let (_, report) = train(&files, &TrainConfig::default(), &mut |_| {}).unwrap();
+        let report = &report.languages[0];
         let sources: Vec<(&str, usize)> = (report.unseen_sources.iter())
             .map(|source| (source.source.as_str(), source.articles))
             .collect();
-        assert_eq!(sources, [("north", 40)], "the others are too large");
+        assert_eq!(sources, [("north", 40), ("south", 40)], "the others are too large");
         assert!(report.cross_fitted[0].average_precision > 0.8, "{report}");
         assert!(report.unseen[0].average_precision < 0.6, "{report}");
     }
@@ -654,7 +896,8 @@ mod tests {
             writeln!(file, "{row}").unwrap();
         }
         let (model, _) = train_on(path).unwrap();
-        let classification = model.classify(&Document::new("", "butter in the oven"));
+        let classification =
+            model.classifier("en").classify(&Document::new("", "butter in the oven"));
         assert_eq!(classification.topics[0].label, "cooking");
         assert!(classification.topics[0].assigned, "{classification:?}");
     }

@@ -22,7 +22,11 @@ async fn the_server_says_what_it_is() {
     assert_eq!(info.version, env!("CARGO_PKG_VERSION"));
     assert_eq!(info.fingerprint_scheme, "np-simhash64-v2");
     assert_eq!(info.kernel, newsprint::kernel::Kernel::active().name());
-    assert!(info.model_version.starts_with("np-topics-1-"), "{}", info.model_version);
+    assert!(info.model_version.starts_with("np-topics-2-"), "{}", info.model_version);
+    assert_eq!(info.languages[0], "en");
+    let mut languages = info.languages.clone();
+    languages.sort();
+    assert_eq!(languages, ["ar", "de", "en", "es", "fr", "pt", "ru", "tr", "zh"]);
     let topics: Vec<&str> = info.topics.iter().map(|topic| topic.topic.as_str()).collect();
     assert_eq!(topics, ["conflict", "politics", "trade"]);
     assert_eq!((info.collection_count, info.article_count, info.story_count), (2, 2, 2));

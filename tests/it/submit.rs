@@ -140,16 +140,36 @@ async fn too_few_words_are_never_a_duplicate() {
 #[tokio::test]
 async fn an_unknown_language_gets_no_topics() {
     let server = TestServer::start().await;
-    let body = "Die Regierung hat am Dienstag höhere Zölle auf Stahl beschlossen. Der Minister \
-        sagte, die Verhandlungen seien gescheitert, man habe keine andere Wahl mehr gehabt als zu \
-        handeln. Die Opposition kündigte Widerstand an und verlangte eine Abstimmung im Parlament.";
-    let response = server.submit(article("de", "Zölle auf Stahl steigen", body)).await;
+    let body = "Regeringen beslutade på tisdagen om högre tullar på stål. Ministern sade att \
+        förhandlingarna hade misslyckats och att man inte längre hade något annat val än att \
+        handla. Oppositionen lovade motstånd och krävde en omröstning i riksdagen före sommaren.";
+    let response = server.submit(article("sv", "Tullarna på stål höjs", body)).await;
     let classification = analysis(&response).classification.as_ref().unwrap();
     assert_eq!(classification.reliability(), Reliability::UnsupportedLanguage);
-    assert_eq!(classification.detected_language, "de");
+    assert_eq!(classification.detected_language, "sv");
     assert!(classification.topics.iter().all(|score| !score.assigned));
-    let copy = server.submit(article("de-2", "Zölle auf Stahl steigen", body)).await;
+    let copy = server.submit(article("sv-2", "Tullarna på stål höjs", body)).await;
     assert_eq!(duplicates(&copy).verdict(), Verdict::ExactDuplicate);
+}
+
+#[tokio::test]
+async fn a_language_is_believed_as_far_as_the_words_are_of_it() {
+    let server = TestServer::start().await;
+    let body = "Die Regierung hat am Dienstag höhere Zölle auf Stahl beschlossen. Der Minister \
+        sagte, die Verhandlungen über das Handelsabkommen seien gescheitert, und die Exporte in die \
+        USA gingen zurück. Die Opposition verlangte eine Abstimmung im Parlament.";
+    let mut said = Vec::new();
+    for (id, language) in [("none", ""), ("right", "de-AT"), ("wrong", "en")] {
+        let article = Article { language: language.into(), ..article(id, "Zölle steigen", body) };
+        let response = server.submit(article).await;
+        let mut classification = analysis(&response).classification.clone().unwrap();
+        assert_eq!(classification.reliability(), Reliability::Reliable);
+        let expected = if language.is_empty() { "de" } else { language };
+        assert_eq!(std::mem::take(&mut classification.detected_language), expected);
+        said.push(classification);
+    }
+    assert_eq!(said[0].topics[0].threshold, said[2].topics[0].threshold);
+    assert!(said.iter().all(|it| it == &said[0]), "{said:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

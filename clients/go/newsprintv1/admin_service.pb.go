@@ -84,7 +84,10 @@ type GetServerInfoResponse struct {
 	// How many stories they belong to.
 	StoryCount int64 `protobuf:"varint,9,opt,name=story_count,json=storyCount,proto3" json:"story_count,omitempty"`
 	// When the server was started.
-	StartTime     *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// The languages that model knows, as BCP 47 tags: the one it learnt most of first. Articles in
+	// others are answered RELIABILITY_UNSUPPORTED_LANGUAGE.
+	Languages     []string `protobuf:"bytes,11,rep,name=languages,proto3" json:"languages,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -185,6 +188,13 @@ func (x *GetServerInfoResponse) GetStoryCount() int64 {
 func (x *GetServerInfoResponse) GetStartTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.StartTime
+	}
+	return nil
+}
+
+func (x *GetServerInfoResponse) GetLanguages() []string {
+	if x != nil {
+		return x.Languages
 	}
 	return nil
 }
@@ -1077,7 +1087,7 @@ var File_newsprint_v1_admin_service_proto protoreflect.FileDescriptor
 const file_newsprint_v1_admin_service_proto_rawDesc = "" +
 	"\n" +
 	" newsprint/v1/admin_service.proto\x12\fnewsprint.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n" +
-	"\x14GetServerInfoRequest\"\xa8\x03\n" +
+	"\x14GetServerInfoRequest\"\xc6\x03\n" +
 	"\x15GetServerInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12,\n" +
 	"\x06limits\x18\x02 \x01(\v2\x14.newsprint.v1.LimitsR\x06limits\x12-\n" +
@@ -1091,7 +1101,8 @@ const file_newsprint_v1_admin_service_proto_rawDesc = "" +
 	"storyCount\x129\n" +
 	"\n" +
 	"start_time\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\"\xbe\x04\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12\x1c\n" +
+	"\tlanguages\x18\v \x03(\tR\tlanguages\"\xbe\x04\n" +
 	"\x06Limits\x12*\n" +
 	"\x11message_bytes_max\x18\x01 \x01(\x03R\x0fmessageBytesMax\x12&\n" +
 	"\x0ftitle_bytes_max\x18\x02 \x01(\x03R\rtitleBytesMax\x12$\n" +

@@ -15,7 +15,7 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetServerInfoResponse(_message.Message):
-    __slots__ = ("version", "limits", "fingerprint_scheme", "kernel", "model_version", "topics", "collection_count", "article_count", "story_count", "start_time")
+    __slots__ = ("version", "limits", "fingerprint_scheme", "kernel", "model_version", "topics", "collection_count", "article_count", "story_count", "start_time", "languages")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_SCHEME_FIELD_NUMBER: _ClassVar[int]
@@ -26,6 +26,7 @@ class GetServerInfoResponse(_message.Message):
     ARTICLE_COUNT_FIELD_NUMBER: _ClassVar[int]
     STORY_COUNT_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGES_FIELD_NUMBER: _ClassVar[int]
     version: str
     limits: Limits
     fingerprint_scheme: str
@@ -36,7 +37,8 @@ class GetServerInfoResponse(_message.Message):
     article_count: int
     story_count: int
     start_time: _timestamp_pb2.Timestamp
-    def __init__(self, version: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., fingerprint_scheme: _Optional[str] = ..., kernel: _Optional[str] = ..., model_version: _Optional[str] = ..., topics: _Optional[_Iterable[_Union[TopicInfo, _Mapping]]] = ..., collection_count: _Optional[int] = ..., article_count: _Optional[int] = ..., story_count: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    languages: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., fingerprint_scheme: _Optional[str] = ..., kernel: _Optional[str] = ..., model_version: _Optional[str] = ..., topics: _Optional[_Iterable[_Union[TopicInfo, _Mapping]]] = ..., collection_count: _Optional[int] = ..., article_count: _Optional[int] = ..., story_count: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., languages: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ("message_bytes_max", "title_bytes_max", "body_bytes_max", "article_id_bytes_max", "url_bytes_max", "source_bytes_max", "attribute_count_max", "batch_article_count_max", "match_count_max", "page_size_max", "in_flight_max", "fingerprint_words_min", "collection_count_max")

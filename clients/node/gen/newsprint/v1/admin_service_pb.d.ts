@@ -102,6 +102,14 @@ export declare type GetServerInfoResponse = Message<"newsprint.v1.GetServerInfoR
    * @generated from field: google.protobuf.Timestamp start_time = 10;
    */
   startTime?: Timestamp | undefined;
+
+  /**
+   * The languages that model knows, as BCP 47 tags: the one it learnt most of first. Articles in
+   * others are answered RELIABILITY_UNSUPPORTED_LANGUAGE.
+   *
+   * @generated from field: repeated string languages = 11;
+   */
+  languages: string[];
 };
 
 /**

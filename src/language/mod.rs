@@ -1,20 +1,27 @@
 //! Which language an article is in.
 //!
-//! Two detectors look at some of the words that the pipeline reads, so that neither markup nor
-//! figures are taken for language. whichlang takes a few microseconds and is right even about a
-//! headline, but knows 16 languages and takes every text to be in one of them. whatlang knows 69,
-//! needs a few sentences, and takes twenty times as long. What both do not know, or mistake for
-//! one another, is told by its letters and commonest words.
+//! Every text is full of words that say nothing but which language it is in: where they are many of
+//! one language and few of all others, they have told it, at the price of a look-up a word. Else,
+//! mostly about headlines and languages the program does not know well, two detectors are asked.
+//! whichlang takes a few microseconds and is right even about a headline, but knows 16 languages and
+//! takes every text to be in one of them. whatlang knows 69, needs a few sentences, and takes twenty
+//! times as long. What both do not know, or mistake for one another, is told by its letters and
+//! commonest words.
+//!
+//! All of them look at some of the words that the pipeline reads, so that neither markup nor figures
+//! are taken for language.
+
+mod words;
+
+use std::sync::LazyLock;
 
 use whatlang::{Lang, Script};
 
-use crate::text::{self, Document, Word, WordClass};
+use crate::text::{self, Document, Word, WordClass, word_hash};
+use crate::topics::table::HashSet;
 
 /// So many words are enough to tell.
 const SAMPLE_WORDS: usize = 100;
-
-/// To confirm what is very probable fewer will do.
-const KNOWN_SAMPLE_WORDS: usize = 32;
 
 /// They are taken in runs of so many from all over the text, because it may begin with a quotation
 /// or a site's menu.
@@ -26,40 +33,116 @@ const BYTES_MIN: usize = 20;
 /// Below this, by whatlang's own measure, it is no better than a guess.
 const CONFIDENCE_MIN: f64 = 0.15;
 
+/// The languages that are told best, as BCP 47 tags: those that the built-in model knows.
+pub fn known() -> impl Iterator<Item = &'static str> {
+    words::STOP_WORDS.into_iter().map(|(tag, _)| tag)
+}
+
+/// The words of a language that say nothing about a subject; none if it is not among [`known`].
+pub fn stop_words(tag: &str) -> impl Iterator<Item = &'static str> {
+    let words = words::STOP_WORDS.into_iter().filter(move |(known, _)| *known == tag);
+    words.flat_map(|(_, words)| words.split_ascii_whitespace())
+}
+
 /// The BCP 47 tag of the language of an article, or an empty string if it cannot be told.
 /// `title` and `body` are the texts the document was made from.
 pub fn detect(document: &Document, title: &str, body: &str) -> &'static str {
-    tell(&sample(document, title, body, SAMPLE_WORDS))
+    let runs = runs(document);
+    by_stop_words(&runs).unwrap_or_else(|| tell(&sample(&runs, title, body)))
 }
 
-/// The same for an article of which the topic model knows most words, at a small part of the price.
-pub fn detect_known(document: &Document, title: &str, body: &str) -> &'static str {
-    let sample = sample(document, title, body, KNOWN_SAMPLE_WORDS);
-    if sample.len() >= BYTES_MIN && whichlang::detect_language(&sample) == whichlang::Lang::Eng {
-        "en"
-    } else {
-        detect(document, title, body)
-    }
+/// Where a run of words stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Title,
+    Body,
 }
 
 /// Some words of the body; of the title too if there are few.
-fn sample(document: &Document, title: &str, body: &str, words: usize) -> String {
-    let mut sample = String::with_capacity(8 * words);
-    let mut add = |text: &str, words: &[Word]| {
+fn runs(document: &Document) -> Vec<(Part, &[Word])> {
+    let (title, body) = (&document.title, &document.body);
+    if body.len() <= SAMPLE_WORDS {
+        let title = &title[..title.len().min(SAMPLE_WORDS - body.len())];
+        return vec![(Part::Body, body), (Part::Title, title)];
+    }
+    let count = SAMPLE_WORDS / RUN_WORDS;
+    let last = body.len() - RUN_WORDS;
+    let run = |run| {
+        let start = last * run / (count - 1);
+        (Part::Body, &body[start..start + RUN_WORDS])
+    };
+    (0..count).map(run).collect()
+}
+
+/// The stop words of all languages, and in which of them each is one.
+struct StopWords {
+    hashes: HashSet,
+    /// For every slot of the set a bit for each language: those known first, then their neighbours.
+    languages: Vec<u64>,
+}
+
+static STOP_WORDS: LazyLock<Option<StopWords>> = LazyLock::new(|| {
+    let lists = words::STOP_WORDS.into_iter().chain(words::NEIGHBOURS);
+    let mut entries: Vec<(u64, u64)> = Vec::new();
+    let mut add = |words: &str, language: usize| {
+        let hashes = words.split_ascii_whitespace().map(|word| word_hash(word.as_bytes()));
+        entries.extend(hashes.map(|hash| (hash, 1 << language)));
+    };
+    for (language, (tag, words)) in lists.enumerate() {
+        add(words, language);
+        if tag == "zh" {
+            add(words::CHINESE_CHARACTERS, language);
+        }
+    }
+    entries.sort_unstable();
+    let merged: Vec<(u64, u64)> = entries
+        .chunk_by(|a, b| a.0 == b.0)
+        .map(|same| (same[0].0, same.iter().fold(0, |all, (_, language)| all | language)))
+        .collect();
+    let hashes: Vec<u64> = merged.iter().map(|&(hash, _)| hash).collect();
+    let hashes = HashSet::new(&hashes)?;
+    let mut languages = vec![0; hashes.slot_count()];
+    for (hash, bits) in merged {
+        languages[hashes.find(hash)? as usize] = bits;
+    }
+    Some(StopWords { hashes, languages })
+});
+
+/// The known language that the words are full of, if no other one comes near.
+fn by_stop_words(runs: &[(Part, &[Word])]) -> Option<&'static str> {
+    let stop_words = STOP_WORDS.as_ref()?;
+    let mut counts = [0u32; u64::BITS as usize];
+    let mut word_count = 0;
+    for word in runs.iter().flat_map(|(_, words)| words.iter()) {
+        word_count += u32::from(word.class() != WordClass::Number);
+        if let Some(slot) = stop_words.hashes.find(word.hash) {
+            let mut languages = stop_words.languages[slot as usize];
+            while languages != 0 {
+                counts[languages.trailing_zeros() as usize] += 1;
+                languages &= languages - 1;
+            }
+        }
+    }
+    let best = (0..counts.len()).max_by_key(|&language| counts[language])?;
+    let second = (0..counts.len()).filter(|&language| language != best);
+    let second = second.map(|language| counts[language]).max().unwrap_or(0);
+    let is_sure = counts[best] >= STOP_WORDS_MIN
+        && 8 * counts[best] >= word_count
+        && 3 * second <= 2 * counts[best];
+    is_sure.then(|| words::STOP_WORDS.get(best).map(|(tag, _)| *tag)).flatten()
+}
+
+/// Fewer could be by chance.
+const STOP_WORDS_MIN: u32 = 4;
+
+/// The words as they are written, for those who read letters.
+fn sample(runs: &[(Part, &[Word])], title: &str, body: &str) -> String {
+    let mut sample = String::with_capacity(8 * SAMPLE_WORDS);
+    for &(part, words) in runs {
+        let text = if part == Part::Title { title } else { body };
         for &word in words.iter().filter(|word| word.class() != WordClass::Number) {
             sample.push_str(&text::written(text, word));
             sample.push(' ');
-        }
-    };
-    if document.body.len() <= words {
-        add(body, &document.body);
-        add(title, &document.title[..document.title.len().min(words - document.body.len())]);
-    } else {
-        let runs = words / RUN_WORDS;
-        let last = document.body.len() - RUN_WORDS;
-        for run in 0..runs {
-            let start = last * run / (runs - 1).max(1);
-            add(body, &document.body[start..start + RUN_WORDS]);
         }
     }
     sample
@@ -245,7 +328,7 @@ fn tag(lang: Lang) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{detect, detect_known};
+    use super::detect;
     use crate::text::Document;
 
     #[track_caller]
@@ -315,15 +398,5 @@ mod tests {
         check(&format!("{menu}{}", text.repeat(9)), "de");
         let quote = "« Nous sommes très inquiets », the minister told a paper on Tuesday. ";
         check(&format!("{quote}{}", "The government will publish the figures. ".repeat(5)), "en");
-    }
-
-    #[test]
-    fn a_known_article_is_confirmed() {
-        let check = |body: &str, expected: &str| {
-            assert_eq!(detect_known(&Document::new("", body), "", body), expected);
-        };
-        check("The ministers met in the capital on Tuesday.", "en");
-        check("Die Minister trafen sich am Dienstag in der Hauptstadt.", "de");
-        check("Hello", "");
     }
 }
