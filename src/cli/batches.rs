@@ -13,7 +13,8 @@ use super::input::content_id;
 const MESSAGE_OVERHEAD_BYTES: usize = 1024;
 const ARTICLE_OVERHEAD_BYTES: usize = 16;
 
-/// If so many records come first of which none is an article, the file is taken for something else.
+/// If so many records come first of which none is an article, the file is taken for something else,
+/// and nothing of it is handed on.
 const STRANGE_RECORDS_MAX: u64 = 100;
 
 /// Some consecutive records of a file.
@@ -123,14 +124,13 @@ pub fn read(
     if !has_begun {
         return Ok(Ended::OtherRecords);
     }
-    if !batcher.finish() {
-        return Ok(Ended::Read);
+    if let Some(reason) = strange {
+        bail!(reason);
     }
-    read?;
-    match strange {
-        Some(reason) => bail!(reason),
-        None => Ok(Ended::Read),
+    if batcher.finish() {
+        read?;
     }
+    Ok(Ended::Read)
 }
 
 impl<'e> Batcher<'e> {
@@ -189,8 +189,9 @@ impl<'e> Batcher<'e> {
         }
         self.batch.notes.merge(notes);
         self.mark(&origin, bytes_read);
-        let is_full =
-            self.batch.articles.len() >= articles_max || self.batch.refused.len() >= articles_max;
+        // While nothing was an article yet, it is not known whether anything will be.
+        let is_full = self.batch.articles.len() >= articles_max
+            || self.articles > 0 && self.batch.refused.len() >= articles_max;
         goes_on && (!is_full || self.hand_on())
     }
 
@@ -227,7 +228,7 @@ impl<'e> Batcher<'e> {
         let is_strange = self.articles == 0 && self.refusals >= STRANGE_RECORDS_MAX;
         is_strange.then(|| {
             format!(
-                "none of the first {STRANGE_RECORDS_MAX} {unit}s is an article (the first: {}); \
+                "none of its first {STRANGE_RECORDS_MAX} {unit}s is an article (the first: {}); \
                  --format says what the file is, --map how its fields are called",
                 self.first_refusal
             )
@@ -370,13 +371,13 @@ mod tests {
 
     #[test]
     fn a_file_of_something_else_is_one_error() {
-        let limits = BatchLimits { articles_max: 1000, ..LIMITS };
+        let limits = BatchLimits { articles_max: 10, ..LIMITS };
         let (batches, ended) = read_from(&"Ships came in.\n".repeat(9999), None, limits);
         let reason = ended.unwrap_err().to_string();
         assert!(
-            reason.contains("none of the first 100 lines is an article (the first: not a JSON")
+            reason.contains("none of its first 100 lines is an article (the first: not a JSON")
         );
-        assert_eq!(batches.iter().map(|batch| batch.refused.len()).sum::<usize>(), 100);
+        assert!(batches.is_empty());
         let (_, ended) =
             read_from(&("x\n".repeat(99) + &numbered(1) + &"x\n".repeat(999)), None, limits);
         assert_eq!(ended.unwrap(), Ended::Read);

@@ -122,14 +122,13 @@ impl Connection {
             request.set_timeout(left());
             method(request)
         };
-        let told = Cell::new(false);
+        let (began, told) = (Instant::now(), Cell::new(false));
         let answer = attempt
             .retry(patience(left()))
             .when(|status| client::Error::from(status.clone()).is_passing())
             .adjust(|_, delay| delay.filter(|delay| *delay < left()))
-            .notify(|status, delay| {
-                let is_long = delay >= Duration::from_millis(500);
-                if is_long && !told.replace(true) {
+            .notify(|status, _| {
+                if began.elapsed() >= Duration::from_secs(1) && !told.replace(true) {
                     output::print_note(&format!("waiting for the server: {}", describe(status)));
                 }
             })
@@ -178,7 +177,7 @@ impl Connection {
 fn patience(total: Duration) -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(50))
-        .with_max_delay(Duration::from_secs(1))
+        .with_max_delay(Duration::from_millis(250))
         .without_max_times()
         .with_total_delay(Some(total))
 }

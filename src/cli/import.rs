@@ -173,7 +173,7 @@ async fn import(args: &ImportArgs) -> Result<()> {
     let summary = tally.summary(name.clone(), start.elapsed());
     if args.json {
         output::print_json(&summary)?
-    } else {
+    } else if result.is_ok() || tally != Tally::default() {
         print(&summary)?
     }
     for (note, count) in tally.notes.lines() {
@@ -673,7 +673,8 @@ fn print(summary: &Summary) -> Result<()> {
     let articles = HumanCount(tally.submitted);
     let rate = HumanCount(summary.articles_per_second);
     let seconds = summary.seconds;
-    writeln!(out, "{BOLD}{articles} articles in {seconds:.1} s, {rate} articles/s{BOLD:#}")?;
+    let plural = plural(tally.submitted);
+    writeln!(out, "{BOLD}{articles} article{plural} in {seconds:.1} s, {rate} articles/s{BOLD:#}")?;
     Ok(())
 }
 

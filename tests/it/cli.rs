@@ -217,9 +217,12 @@ async fn a_file_of_another_kind_is_one_error() {
         (0..8_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     prompt.file("dump.jsonl.zst", &noise);
     prompt.file("dump.zip", b"PK\x03\x04\x14\0\0\0\x08\0");
-    for (name, expected) in
-        [("dump.jsonl.zst", "is no text"), ("dump.zip", "is a zip archive: unpack it first")]
-    {
+    prompt.file("notes.jsonl", "Ships came in.\n".repeat(9999));
+    for (name, expected) in [
+        ("dump.jsonl.zst", "is no text"),
+        ("dump.zip", "is a zip archive: unpack it first"),
+        ("notes.jsonl", "none of its first 100 lines is an article (the first: not a JSON object)"),
+    ] {
         let ended = prompt.run(&format!("import {name}")).await;
         assert_eq!(ended.code, Some(1));
         assert_eq!(ended.told.lines().count(), 1, "{}", ended.told);
