@@ -108,29 +108,37 @@ static STOP_WORDS: LazyLock<Option<StopWords>> = LazyLock::new(|| {
     Some(StopWords { hashes, languages })
 });
 
-/// The known language that the words are full of, if no other one comes near.
+/// The known language that the words are full of, if no other one comes near. What a word says for
+/// a language is shared by all that have it.
 fn by_stop_words(runs: &[(Part, &[Word])]) -> Option<&'static str> {
     let stop_words = STOP_WORDS.as_ref()?;
     let mut counts = [0u32; u64::BITS as usize];
+    let mut shares = [0u32; u64::BITS as usize];
     let mut word_count = 0;
     for word in runs.iter().flat_map(|(_, words)| words.iter()) {
         word_count += u32::from(word.class() != WordClass::Number);
         if let Some(slot) = stop_words.hashes.find(word.hash) {
             let mut languages = stop_words.languages[slot as usize];
+            let share = WHOLE_SHARE / languages.count_ones().max(1);
             while languages != 0 {
-                counts[languages.trailing_zeros() as usize] += 1;
+                let language = languages.trailing_zeros() as usize;
+                counts[language] += 1;
+                shares[language] += share;
                 languages &= languages - 1;
             }
         }
     }
-    let best = (0..counts.len()).max_by_key(|&language| counts[language])?;
-    let second = (0..counts.len()).filter(|&language| language != best);
-    let second = second.map(|language| counts[language]).max().unwrap_or(0);
+    let best = (0..shares.len()).max_by_key(|&language| shares[language])?;
+    let second = (0..shares.len()).filter(|&language| language != best);
+    let second = second.map(|language| shares[language]).max().unwrap_or(0);
     let is_sure = counts[best] >= STOP_WORDS_MIN
-        && 8 * counts[best] >= word_count
-        && 3 * second <= 2 * counts[best];
+        && 12 * counts[best] >= word_count
+        && 3 * second <= 2 * shares[best];
     is_sure.then(|| words::STOP_WORDS.get(best).map(|(tag, _)| *tag)).flatten()
 }
+
+/// Divides evenly among most numbers of languages.
+const WHOLE_SHARE: u32 = 60;
 
 /// Fewer could be by chance.
 const STOP_WORDS_MIN: u32 = 4;
