@@ -63,8 +63,7 @@ async function verdict() {
 }
 
 async function storedCount() {
-  await page.goto(`${address}#/archive`);
-  await page.waitForSelector("main h1");
+  await go("#/archive", "Archive");
   return page.locator(".entry").count();
 }
 
