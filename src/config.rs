@@ -396,6 +396,8 @@ pub enum ConfigError {
     NoFile(PathBuf),
     #[error("the configuration cannot be read: {0}")]
     Unreadable(#[from] Box<figment::Error>),
+    #[error("'{key}' in the configuration cannot be read: {error}")]
+    Key { key: String, error: Box<figment::Error> },
     #[error(transparent)]
     Flags(#[from] clap::Error),
     #[error("{name} must be between {min} and {max}, not {value}")]
@@ -437,9 +439,25 @@ impl Config {
         let figment = Figment::from(Serialized::defaults(Config::default()))
             .merge(Toml::file_exact(file))
             .merge(Serialized::defaults(given));
-        let completed: Config = figment.extract().map_err(Box::new)?;
+        let completed: Config = figment.extract().map_err(|error| match key_at_fault(file) {
+            Some(key) => ConfigError::Key { key, error: Box::new(error) },
+            None => ConfigError::Unreadable(Box::new(error)),
+        })?;
         Ok(Config { config: self.config, ..completed })
     }
+}
+
+/// The key in a file that cannot be read. Of settings that stand in a group of their own here, and
+/// among all others in the file, the error does not tell it.
+fn key_at_fault(file: &Path) -> Option<String> {
+    let figment = Figment::from(Toml::file_exact(file));
+    let values: serde_json::Map<String, serde_json::Value> = figment.extract().ok()?;
+    let is_at_fault = |key: &str, value: serde_json::Value| {
+        let alone = Figment::from(Serialized::defaults(Config::default()))
+            .merge(Serialized::default(key, value));
+        alone.extract::<Config>().is_err()
+    };
+    values.into_iter().find(|(key, value)| is_at_fault(key, value.clone())).map(|(key, _)| key)
 }
 
 fn check(name: &'static str, value: usize, min: usize, max: usize) -> Result<(), ConfigError> {
@@ -579,6 +597,7 @@ mod tests {
         check("tls-client-auth = 'optional'", "tokens");
         check("tls-client-auth = 'maybe'", "tls-client-auth");
         check("reflection = 'no'", "reflection");
+        check("title-bytes-max = 'long'", "title-bytes-max");
         let missing = load_flags(["--config", "missing.toml"].map(String::from));
         assert!(missing.unwrap_err().to_string().contains("missing.toml"));
     }

@@ -589,7 +589,7 @@ async fn clients_are_known_by_their_certificates() {
     let foreign = Authority::new().client("spiffe://news.example/feed", "a feed");
     for pair in [None, Some(&foreign)] {
         let status = submit_with(server.address, pair).await.unwrap_err();
-        assert_eq!(status.code(), Code::Unavailable, "{status:?}: there is no connection");
+        assert!(!status.metadata().contains_key("x-request-id"), "{status:?}: it was answered");
     }
     server.stop().await;
 
