@@ -15,10 +15,12 @@ pub struct Watched<T> {
     /// What it is, for the log and the metric.
     what: &'static str,
     files: Vec<PathBuf>,
-    make: Box<dyn Fn(&Contents) -> Result<T, String> + Send + Sync>,
+    make: Make<T>,
     current: RwLock<Arc<T>>,
     looks: Mutex<Looks>,
 }
+
+type Make<T> = Box<dyn Fn(&Contents) -> Result<T, String> + Send + Sync>;
 
 struct Looks {
     /// What was there when something was last made of it, or could not be.

@@ -63,7 +63,7 @@ async fn a_connection_that_got_too_old_is_told_so_by_goaway() {
 async fn calls_of_a_connection_that_got_too_old_have_a_grace_and_no_more() {
     let connections = ConnectionLimits {
         connection_age_seconds_max: 1,
-        connection_age_grace_seconds_max: 2,
+        connection_age_grace_seconds_max: 3,
         ..Default::default()
     };
     let (server, _data) = server_with(connections).await;
@@ -71,7 +71,7 @@ async fn calls_of_a_connection_that_got_too_old_have_a_grace_and_no_more() {
     let began = Instant::now();
     let mut call = wire.begin(SUBMIT_STREAM, &[]).await;
     let mut body = call.answer.await.unwrap().into_body();
-    tokio::time::sleep(Duration::from_millis(2000)).await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
     assert!(!wire.is_open().await, "no new call is begun over it");
     call.request.send_data(frame(false, &request("a").encode_to_vec()).into(), false).unwrap();
     let answer =
@@ -81,14 +81,14 @@ async fn calls_of_a_connection_that_got_too_old_have_a_grace_and_no_more() {
     // Whoever never ends is ended.
     let end = within(10, body.data()).await;
     assert!(!matches!(end, Some(Ok(_))), "{end:?}");
-    assert!(began.elapsed() > Duration::from_millis(2500), "{:?}", began.elapsed());
+    assert!(began.elapsed() > Duration::from_millis(3800), "{:?}", began.elapsed());
     server.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn calls_are_taken_until_those_who_route_them_have_heard_of_the_drain() {
     let data = tempfile::tempdir().unwrap();
-    let config = Config { drain_delay_seconds: 2, ..test_config(data.path()) };
+    let config = Config { drain_delay_seconds: 4, ..test_config(data.path()) };
     let server = TestServer::start_as(config).await;
     let address = server.address;
     let mut health = HealthClient::new(connect(address).await);
@@ -105,9 +105,9 @@ async fn calls_are_taken_until_those_who_route_them_have_heard_of_the_drain() {
     // Over a connection that is there, and over a new one.
     server.articles.clone().submit_article(request("a")).await.unwrap();
     TestServer::articles(address).await.submit_article(request("b")).await.unwrap();
-    assert!(asked.elapsed() < Duration::from_secs(2), "the machine is too slow for this test");
+    assert!(asked.elapsed() < Duration::from_secs(4), "the machine is too slow for this test");
     server.ended().await.unwrap();
-    assert!(asked.elapsed() >= Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() >= Duration::from_secs(4), "{:?}", asked.elapsed());
     assert!(TcpStream::connect(address).await.is_err());
 }
 
