@@ -213,6 +213,8 @@ class Calls:
         options = [
             ("grpc.service_config", SERVICE_CONFIG),
             ("grpc.per_rpc_retry_buffer_size", 8 << 20),
+            # A list of addresses is no authority that a server could take.
+            ("grpc.default_authority", "localhost"),
         ]
         if is_tls:
             roots = (folder / "ca.crt").read_bytes()
