@@ -351,6 +351,12 @@ impl Security {
         Ok(())
     }
 
+    /// Whether nothing but a certificate tells who calls. Whoever comes in by another way than TLS,
+    /// as the console's page does, would be let in unasked.
+    pub fn asks_for_certificates_alone(&self) -> bool {
+        self.tls_client_ca.is_some() && self.tokens.is_none()
+    }
+
     /// What is to be said of listening at an address without more.
     pub fn warning(&self, address: SocketAddr) -> Option<&'static str> {
         let asks = self.tokens.is_some() || self.tls_client_ca.is_some();

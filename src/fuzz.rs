@@ -8,7 +8,7 @@ use prost::Message;
 
 use crate::api::pb;
 use crate::config::Limits;
-use crate::duplicates::{Counts, Judge, Probe, Sketch, posting_keys};
+use crate::duplicates::{Counts, Judge, Known, Probe, Sketch, posting_keys};
 use crate::kernel::Kernel;
 use crate::model::Model;
 use crate::simhash;
@@ -72,7 +72,7 @@ pub fn sketches(data: &[u8]) {
         assert_eq!(sketch.to_bytes(), data);
         let counts = Counts::default();
         counts.add(&sketch, None);
-        counts.add(&sketch, Some(&sketch));
+        counts.add(&sketch, Some(Known::new(&sketch)));
         let judge = built_in_judge();
         let comparison = judge.compare(&Probe::new(&sketch, &counts), &sketch);
         assert!((0.0..=1.0).contains(&comparison.probability));

@@ -69,10 +69,11 @@ impl Counts {
     /// Counts the shingles of a newly filed article. One thread may add.
     ///
     /// `known` is what it repeats: the canonical article of the story that it joins, or its own
-    /// earlier revision. If one of the two stands nearly whole in the other, only what is new is
-    /// counted. If each goes on in its own way, what they share is counted too: it may be that
-    /// the two were taken for one story because of their frame, and would be for ever.
-    pub fn add(&self, sketch: &Sketch, known: Option<&Sketch>) {
+    /// earlier revision. If one of the two stands nearly whole in the other, or they are of different
+    /// outlets, only what is new is counted. If each goes on in its own way, what they share is
+    /// counted too: it may be that the two were taken for one story because of their site's frame,
+    /// and would be for ever.
+    pub fn add(&self, sketch: &Sketch, known: Option<Known>) {
         let mut sampled = sampled(sketch.text());
         match known.and_then(|known| Repeated::new(sketch, &sampled, known)) {
             Some(repeated) => sampled.retain(|sampled| !repeated.has(sketch, sampled.place)),
@@ -224,15 +225,30 @@ impl Clone for Counts {
     }
 }
 
-/// From this share of the smaller of two texts on that the other has, one repeats the other.
+/// What an article repeats.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'s> {
+    pub sketch: &'s Sketch,
+    /// Whether the two are known to be of different outlets, which share no frame.
+    pub is_elsewhere: bool,
+}
+
+impl<'s> Known<'s> {
+    pub fn new(sketch: &'s Sketch) -> Self {
+        Known { sketch, is_elsewhere: false }
+    }
+}
+
+/// From this share of either of two texts on that the other has, one repeats the other.
 const REPEATED_MIN: f32 = 0.9;
 
 /// The shingles of a text that another one repeats, or that repeats it.
 struct Repeated(Shingles);
 
 impl Repeated {
-    /// `None` unless one of the two stands nearly whole in the other.
-    fn new(sketch: &Sketch, sampled_here: &[Sampled], known: &Sketch) -> Option<Self> {
+    /// `None` if each goes on in its own way.
+    fn new(sketch: &Sketch, sampled_here: &[Sampled], known: Known) -> Option<Self> {
+        let Known { sketch: known, is_elsewhere } = known;
         let repeated = Repeated(Shingles::new(known.text()));
         let mut is_shared = vec![false; repeated.0.distinct_count()];
         let mut shared_here = 0;
@@ -247,7 +263,8 @@ impl Repeated {
         let shared_there =
             sampled_there.iter().filter(|sampled| is_shared[number(sampled)]).count();
         let is_whole = |shared, all| shared as f32 >= REPEATED_MIN * all as f32;
-        let is_repeated = is_whole(shared_here, sampled_here.len())
+        let is_repeated = is_elsewhere
+            || is_whole(shared_here, sampled_here.len())
             || is_whole(shared_there, sampled_there.len());
         is_repeated.then_some(repeated)
     }
@@ -405,8 +422,8 @@ mod tests {
         let counts = Counts::default();
         let (story, credit) = (own_words("story", 200), own_words("credit", 30));
         counts.add(&sketch(&story), None);
-        counts.add(&sketch(&format!("{story} {credit}")), Some(&sketch(&story)));
-        counts.add(&sketch(&own_words("story", 120)), Some(&sketch(&story)));
+        counts.add(&sketch(&format!("{story} {credit}")), Some(Known::new(&sketch(&story))));
+        counts.add(&sketch(&own_words("story", 120)), Some(Known::new(&sketch(&story))));
         check_all(&counts, &story, 1);
         check_all(&counts, &credit, 1);
         assert_eq!(counts.stories(), 1);
@@ -419,9 +436,33 @@ mod tests {
         for text in 0..40 {
             let text = sketch(&own_words(&format!("text{text}x"), 60));
             counts.add(&text, None);
-            counts.add(&text, Some(&text));
+            counts.add(&text, Some(Known::new(&text)));
         }
         assert_eq!(counts.stories(), 40);
+    }
+
+    #[test]
+    fn a_story_that_outlets_dress_in_their_own_way_is_one() {
+        let counts = Counts::default();
+        let story = own_words("story", 300);
+        let dressed = |outlet: usize, own: usize| {
+            let (lead, credit) = (format!("lead{outlet}x"), format!("credit{outlet}x"));
+            sketch(&(own_words(&lead, own) + &story + &own_words(&credit, own)))
+        };
+        let first = dressed(0, 12);
+        counts.add(&first, None);
+        for outlet in 1..20 {
+            counts.add(&dressed(outlet, 12), Some(Known::new(&first)));
+        }
+        check_all(&counts, &story, 1);
+        // If the outlets are known less in common will do.
+        for outlet in 20..40 {
+            let known = Known { sketch: &first, is_elsewhere: true };
+            counts.add(&dressed(outlet, 200), Some(known));
+        }
+        assert_eq!(counts.stories(), 1);
+        let counted = counts.of(sketch(&story).text());
+        assert!(counted.iter().filter(|(_, count)| *count <= 1).count() * 10 >= counted.len() * 9);
     }
 
     /// Two short articles in one long frame may be taken for one story. A third one must not.
@@ -431,7 +472,7 @@ mod tests {
         let frame = own_words("frame", 200);
         let framed = |name: &str| sketch(&format!("{} {frame}", own_words(name, 60)));
         counts.add(&framed("one"), None);
-        counts.add(&framed("two"), Some(&framed("one")));
+        counts.add(&framed("two"), Some(Known::new(&framed("one"))));
         check_all(&counts, &frame, 2);
     }
 

@@ -93,6 +93,14 @@ impl<K: Copy + Ord> Findings<K> {
         matched.map(|found| (found.key, &*found.remembered))
     }
 
+    /// Of the articles compared that are wanted, the one that has most in common, match or not.
+    pub fn closest(&self, is_wanted: impl Fn(&Remembered) -> bool) -> Option<Arc<Remembered>> {
+        let wanted = self.compared.iter().filter(|found| is_wanted(&found.remembered));
+        let closest =
+            wanted.max_by(|a, b| a.comparison.containment.total_cmp(&b.comparison.containment))?;
+        Some(Arc::clone(&closest.remembered))
+    }
+
     /// Drops what is no longer remembered.
     pub fn retain(&mut self, is_remembered: impl Fn(K, &Remembered) -> bool) {
         self.compared.retain(|found| is_remembered(found.key, &found.remembered));

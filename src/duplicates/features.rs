@@ -14,6 +14,8 @@ use crate::text::word_hash;
 pub struct Probe<'s> {
     sketch: &'s Sketch,
     counts: &'s Counts,
+    /// How often the counts have the article itself already: once if it is revised.
+    counted_before: u8,
     /// Numbered when they are first needed.
     shingles: OnceCell<Shingles>,
     /// Its shingles that are counted, read when they are first needed.
@@ -23,7 +25,18 @@ pub struct Probe<'s> {
 impl<'s> Probe<'s> {
     /// `counts` are those of the collection that the others are from.
     pub fn new(sketch: &'s Sketch, counts: &'s Counts) -> Self {
-        Probe { sketch, counts, shingles: OnceCell::new(), counted: OnceCell::new() }
+        Probe {
+            sketch,
+            counts,
+            counted_before: 0,
+            shingles: OnceCell::new(),
+            counted: OnceCell::new(),
+        }
+    }
+
+    /// The next revision of an article that the collection has counted.
+    pub fn revised(self) -> Self {
+        Probe { counted_before: 1, ..self }
     }
 
     pub(super) fn sketch(&self) -> &Sketch {
@@ -40,11 +53,12 @@ impl<'s> Probe<'s> {
         let counted_here = self.counted.get_or_init(|| self.counts.of(self.sketch.text()));
         let without_other = |&(place, count): &(u32, u8)| {
             let is_shared = alignment.shared_places[place as usize];
-            (place, count.saturating_sub(u8::from(is_shared)))
+            (place, count.saturating_sub(u8::from(is_shared) + self.counted_before))
         };
         let counted_here: Vec<_> = counted_here.iter().map(without_other).collect();
         let mut counted_there = self.counts.of(other.text());
-        counted_there.iter_mut().for_each(|(_, count)| *count = count.saturating_sub(1));
+        let known = 1 + self.counted_before;
+        counted_there.iter_mut().for_each(|(_, count)| *count = count.saturating_sub(known));
         Knowledge {
             stories: self.counts.stories(),
             probe_others: others_by_word(self.sketch.text().len(), &counted_here),

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use counts::Counts;
+pub use counts::{Counts, Known};
 pub use features::Probe;
 use features::{Alignment, FEATURES, FeatureVector, align, features};
 pub use overlap::{OVERLAP_WORDS_MIN, Overlap, overlaps};

@@ -365,7 +365,7 @@ fn a_story_that_everybody_has_stays_a_story() {
         let copy = Sketch::new(&copy);
         let comparison = JUDGE.compare(&Probe::new(&copy, &counts), &original);
         assert_eq!(comparison.kind, Some(MatchKind::Near), "{paper} before: {comparison:?}");
-        counts.add(&copy, Some(&original));
+        counts.add(&copy, Some(Known::new(&original)));
     }
 }
 

@@ -12,7 +12,7 @@ use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::counts::Counts;
+use super::counts::{Counts, Known};
 use super::features::{FEATURES, FeatureVector, Probe, Sense, align, features};
 use super::made::{Maker, RECIPES, Recipe};
 use super::sketch::{Sketch, posting_keys};
@@ -216,7 +216,7 @@ impl<'a> Filing<'a> {
         let story = candidates.flatten().find(|began| {
             align(&probe, began).is_some_and(|alignment| alignment.jaccard >= STORY_JACCARD)
         });
-        self.counts.add(sketch, story.copied());
+        self.counts.add(sketch, story.map(|story| Known::new(story)));
         if story.is_none() {
             for &key in keys {
                 let list = self.began.entry(key).or_default();

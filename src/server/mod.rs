@@ -123,7 +123,11 @@ pub async fn run(
     let health = Health::new(phases).await;
     let _beating = AbortOnDrop(tokio::spawn(health.clone().beat(engine.clone())));
     let http = http::listen(config.http).await?;
-    let console = http.as_ref().map(|http| http.address).filter(|_| config.web.console);
+    let is_open_to_pages = config.web.console && !config.security.asks_for_certificates_alone();
+    let console = http.as_ref().map(|http| http.address).filter(|_| is_open_to_pages);
+    if config.web.console && !is_open_to_pages {
+        tracing::warn!("the console is not served: a page shows no certificate; set --tokens");
+    }
 
     Edge::begin_metrics();
     let overload = Overload::default();

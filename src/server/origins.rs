@@ -17,8 +17,13 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use crate::config::AllowedOrigin;
 
 /// What a page may read of an answer beside its body.
-const EXPOSED_HEADERS: [&str; 4] =
-    ["grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-accept-encoding"];
+const EXPOSED_HEADERS: [&str; 5] = [
+    "grpc-status",
+    "grpc-message",
+    "grpc-status-details-bin",
+    "grpc-accept-encoding",
+    "x-request-id",
+];
 
 /// How long a browser need not ask again. None remembers it for longer than two hours.
 const MAX_AGE: Duration = Duration::from_secs(7200);

@@ -17,7 +17,7 @@ use super::watched::{Contents, Watched};
 use crate::config::{ClientAuth, Security};
 
 /// What is agreed on by ALPN.
-const PROTOCOLS: [&[u8]; 1] = [b"h2"];
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// Why certificates cannot be used.
 #[derive(Debug, thiserror::Error)]

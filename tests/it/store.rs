@@ -49,6 +49,8 @@ contract! {
         what_is_not_on_disk_yet_counts_already,
         of_many_copies_one_is_unique_whatever_restarts,
         stories_do_not_chain,
+        fifty_outlets_make_no_frame_of_a_story,
+        a_revision_is_judged_as_the_article_was,
         every_fingerprint_within_the_radius_is_found,
         what_retention_forgets_is_gone_at_once,
         pages_go_on_after_inserts_and_restarts,
@@ -134,8 +136,48 @@ pub fn words(seed: u64, count: usize) -> Vec<String> {
     (0..count).map(|_| format!("word{}", random.below(40_000))).collect()
 }
 
+/// Every outlet puts its own lead before an agency's text and its own words behind it. Those that
+/// say who they are may have more of their own.
+async fn fifty_outlets_make_no_frame_of_a_story(backend: &impl Backend) {
+    let engine = backend.open();
+    for (collection, own, is_named) in [("unnamed", 12, false), ("named", 45, true)] {
+        let name = CollectionName::new(collection).unwrap();
+        let story = words(1, 300);
+        for outlet in 0..50_u64 {
+            let own = |part: u64| words(100 + 2 * outlet + part, own);
+            let source = if is_named { format!("Outlet {outlet}") } else { String::new() };
+            let dressed = untitled(&[own(0), story.clone(), own(1)].concat());
+            let article = Article { source, ..dressed };
+            let submitted = engine.submit(submission(&name, &outlet.to_string(), article)).await;
+            let duplicates = submitted.unwrap().analysis.duplicates;
+            let expected = if outlet == 0 { Verdict::Unique } else { Verdict::Near };
+            assert_eq!(duplicates.verdict, expected, "{collection} {outlet}");
+            assert_eq!(duplicates.story.unwrap().canonical.as_str(), "0", "{collection} {outlet}");
+        }
+    }
+}
+
 pub fn untitled(words: &[String]) -> Article {
     Article { body: words.join(" "), ..Article::default() }
+}
+
+/// A copy that goes on in its own way is a copy of the same after it is revised.
+async fn a_revision_is_judged_as_the_article_was(backend: &impl Backend) {
+    let engine = backend.open();
+    let name = CollectionName::default();
+    let dressed = |own: u64| untitled(&[words(1, 120), words(own, 25)].concat());
+    let submit = async |id: &str, article: Article| {
+        engine.submit(submission(&name, id, article)).await.unwrap().analysis.duplicates
+    };
+    submit("first", dressed(10)).await;
+    let copy = submit("copy", dressed(20)).await;
+    assert_eq!(copy.verdict, Verdict::Near);
+    let asked = engine.analyze(submission(&name, "copy", dressed(20))).await.unwrap();
+    assert_eq!(asked.duplicates.verdict, Verdict::Near);
+    let mut corrected = dressed(20);
+    corrected.body.push_str(" corrected on Friday");
+    let revised = submit("copy", corrected).await;
+    assert_eq!((revised.verdict, revised.story), (Verdict::Near, copy.story));
 }
 
 /// One of a few texts per version; versions 3 and 4 are near copies of each other.

@@ -9,7 +9,8 @@ use parking_lot::{Mutex, RwLock};
 use super::index::{Index, Seq};
 use super::record::{CollectionNumber, CollectionRecord};
 use crate::article::{CollectionName, Timestamp};
-use crate::duplicates::{Counts, Sketch};
+use crate::duplicates::decision::Remembered;
+use crate::duplicates::{Counts, Known};
 use crate::store::{CollectionInfo, CollectionSettings};
 
 /// A collection as it is held in memory.
@@ -58,9 +59,13 @@ impl Collection {
         }
     }
 
-    /// Counts an article that is on the disk; see [`Counts::add`].
-    pub fn count(&self, sketch: &Sketch, known: Option<&Sketch>) {
-        self.counts.add(sketch, known);
+    /// Counts an article that is on the disk, and repeats another one; see [`Counts::add`].
+    pub fn count(&self, remembered: &Remembered, repeats: Option<&Remembered>) {
+        let known = repeats.map(|other| Known {
+            sketch: &other.sketch,
+            is_elsewhere: outlet(remembered).is_another(outlet(other)),
+        });
+        self.counts.add(&remembered.sketch, known);
         self.counted.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -85,6 +90,29 @@ impl Collection {
             create_time: self.create_time,
         }
     }
+}
+
+/// Whose an article is, by its source or, if it names none, the host of its address.
+#[derive(Debug, Clone, Copy)]
+pub struct Outlet<'a>(&'a str);
+
+impl<'a> Outlet<'a> {
+    pub fn of(source: &'a str, url: &'a str) -> Self {
+        if !source.is_empty() {
+            return Outlet(source);
+        }
+        let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+        Outlet(rest.split(['/', '?', '#']).next().unwrap_or_default())
+    }
+
+    /// Whether the two are known to be different.
+    pub fn is_another(self, other: Outlet) -> bool {
+        self.0 != other.0 && !self.0.is_empty() && !other.0.is_empty()
+    }
+}
+
+fn outlet(article: &Remembered) -> Outlet<'_> {
+    Outlet::of(&article.source, &article.url)
 }
 
 impl Decided {

@@ -269,8 +269,7 @@ fn publish(core: &Core, changes: &Changes) {
     core.published.store(changes.number, Ordering::Release);
     for added in &changes.added {
         if !changes.removed.contains_key(&(added.collection.number, added.seq)) {
-            let known = added.repeats.as_ref().map(|repeats| &repeats.sketch);
-            added.collection.count(&added.remembered.sketch, known);
+            added.collection.count(&added.remembered, added.repeats.as_deref());
         }
     }
 }

@@ -102,7 +102,7 @@ fn count(tables: &Tables, collection: &mut Collection) -> Result<(), StoreError>
             None => None,
         };
         let known = known.and_then(|value| candidate(&value));
-        collection.count(&remembered.sketch, known.as_ref().map(|known| &known.sketch));
+        collection.count(&remembered, known.as_ref());
     }
     Ok(())
 }

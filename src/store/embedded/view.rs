@@ -134,6 +134,7 @@ pub fn question<'p>(
     prepared: &'p Prepared,
     settings: &CollectionSettings,
     counts: &'p Counts,
+    is_revision: bool,
 ) -> Question<'p> {
     let mut judge = Cow::Borrowed(&*prepared.judge);
     if let Some(threshold) = settings.near_threshold {
@@ -142,12 +143,13 @@ pub fn question<'p>(
     if let Some(threshold) = settings.partial_threshold {
         judge.to_mut().partial_threshold = threshold as f32;
     }
+    let probe = Probe::new(&prepared.sketch, counts);
     Question {
         fingerprint: prepared.fingerprint,
         source: &prepared.article.source,
         word_count: prepared.word_count,
         judge,
-        probe: Probe::new(&prepared.sketch, counts),
+        probe: if is_revision { probe.revised() } else { probe },
         matches_max: prepared.matches_max,
     }
 }
@@ -329,7 +331,8 @@ impl<'c> Look<'c> {
         let count = candidates.seqs.len();
         let shelf = ViewShelf { view: &view, firsts, itself: id.map(|record| record.seq) };
         let others = candidates.seqs.into_iter().filter(|&seq| Some(seq) != shelf.itself);
-        let question = question(prepared, &view.settings, &view.collection.counts);
+        let counts = &view.collection.counts;
+        let question = question(prepared, &view.settings, counts, id.is_some());
         let mut findings = Findings::default();
         findings.truncated = candidates.truncated;
         question.compare(&shelf, others, &mut findings)?;
@@ -364,6 +367,6 @@ pub fn report_on_nothing(prepared: &Prepared) -> Result<DuplicateReport, StoreEr
     }
 
     let counts = Counts::default();
-    let question = question(prepared, &CollectionSettings::default(), &counts);
+    let question = question(prepared, &CollectionSettings::default(), &counts, false);
     Ok(reported(question.decide(&Empty, Findings::default())?).0)
 }

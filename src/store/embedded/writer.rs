@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc as async_mpsc, oneshot};
 
-use super::collection::{Collection, Horizon};
+use super::collection::{Collection, Horizon, Outlet};
 use super::commit::{Answer, Complete};
 use super::index::{Entry, Seq, StoryNumber, Wanted, content_tag};
 use super::recent::{Added, Changes, Since};
@@ -303,7 +303,7 @@ impl<'s> Group<'s> {
 
         let view = View::new(self.core, &collection);
         let shelf = TurnShelf { view: &view, pending: self.pending(), horizon, itself };
-        let question = question(&prepared, &settings, &collection.counts);
+        let question = question(&prepared, &settings, &collection.counts, itself.is_some());
         let mut findings = looked.findings;
         findings.retain(|seq, remembered| {
             Some(seq) != itself
@@ -319,13 +319,18 @@ impl<'s> Group<'s> {
         };
         let came = since.candidates(number, &wanted, horizon).into_iter();
         question.compare(&shelf, came.filter(|&seq| Some(seq) != itself), &mut findings)?;
+        let outlet = Outlet::of(&prepared.article.source, &prepared.article.url);
+        let is_elsewhere =
+            |other: &Remembered| outlet.is_another(Outlet::of(&other.source, &other.url));
+        let elsewhere = findings.closest(is_elsewhere);
         let decision = question.decide(&shelf, findings)?;
         let joined = decision.joins.as_ref().and_then(|(canonical, _)| shelf.story(*canonical));
-        // What the article repeats makes no second story of it.
+        // What the article repeats makes no second story of it, nor what it shares with one of
+        // another outlet, match or not.
         let repeats = match (&decision.joins, itself) {
             (Some((canonical, _)), _) => shelf.read(*canonical)?,
             (None, Some(itself)) => self.remembered(&collection, itself)?,
-            (None, None) => None,
+            (None, None) => elsewhere,
         };
         let (mut duplicates, matched) = reported(decision);
 
