@@ -275,10 +275,12 @@ type Article struct {
 	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
 	// Optional. The text, at most 1 MiB. Plain text or HTML, as for the title.
 	Body string `protobuf:"bytes,3,opt,name=body,proto3" json:"body,omitempty"`
-	// Optional. Where the article was found, at most 2048 bytes. Not fetched, not interpreted.
+	// Optional. Where the article was found, at most 2048 bytes. Not fetched. Without a `source` its
+	// host stands for the outlet.
 	Url string `protobuf:"bytes,4,opt,name=url,proto3" json:"url,omitempty"`
 	// Optional. The outlet that published the article, at most 256 bytes, such as "Example Times" or
-	// "example.com". Two articles are of the same source if this is equal and not empty.
+	// "example.com". Two articles are of the same source if this is equal and not empty. Name it: by
+	// it what many outlets print is told from what all pages of one have.
 	Source string `protobuf:"bytes,5,opt,name=source,proto3" json:"source,omitempty"`
 	// Optional. When the outlet published the article.
 	PublishTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=publish_time,json=publishTime,proto3" json:"publish_time,omitempty"`

@@ -102,6 +102,14 @@ export declare type GetServerInfoResponse = Message<"newsprint.v1.GetServerInfoR
    * @generated from field: google.protobuf.Timestamp start_time = 10;
    */
   startTime?: Timestamp | undefined;
+
+  /**
+   * The languages that model knows, as BCP 47 tags: the one it learnt most of first. Articles in
+   * others are answered RELIABILITY_UNSUPPORTED_LANGUAGE.
+   *
+   * @generated from field: repeated string languages = 11;
+   */
+  languages: string[];
 };
 
 /**
@@ -581,6 +589,9 @@ export declare const DeleteCollectionResponseSchema: GenMessage<DeleteCollection
 
 /**
  * Tells about the server and its collections, and changes them. Errors are as ArticleService's.
+ *
+ * Where the server asks who calls, GetServerInfo takes any role, all others the role "admin". It may
+ * be served at an address of its own, and only there.
  *
  * @generated from service newsprint.v1.AdminService
  */

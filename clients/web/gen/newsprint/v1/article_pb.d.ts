@@ -50,7 +50,8 @@ export declare type Article = Message<"newsprint.v1.Article"> & {
   body: string;
 
   /**
-   * Optional. Where the article was found, at most 2048 bytes. Not fetched, not interpreted.
+   * Optional. Where the article was found, at most 2048 bytes. Not fetched. Without a `source` its
+   * host stands for the outlet.
    *
    * @generated from field: string url = 4;
    */
@@ -58,7 +59,8 @@ export declare type Article = Message<"newsprint.v1.Article"> & {
 
   /**
    * Optional. The outlet that published the article, at most 256 bytes, such as "Example Times" or
-   * "example.com". Two articles are of the same source if this is equal and not empty.
+   * "example.com". Two articles are of the same source if this is equal and not empty. Name it: by
+   * it what many outlets print is told from what all pages of one have.
    *
    * @generated from field: string source = 5;
    */

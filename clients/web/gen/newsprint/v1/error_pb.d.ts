@@ -15,7 +15,8 @@ export declare const file_newsprint_v1_error: GenFile;
  * The `reason` of the google.rpc.ErrorInfo that every error carries, whose domain is "newsprint".
  *
  * ErrorInfo holds it as text: the value's name without the prefix, such as "OVERLOADED". Branch on
- * it, or on the code, never on message texts. Two kinds of refusal, which never share a code:
+ * it, or on the code, never on message texts. A RequestInfo beside it has the request's id, the
+ * `x-request-id` that the client sent or was given: quote it to whoever runs the server. Two kinds of refusal, which never share a code:
  *
  *   Passing  RESOURCE_EXHAUSTED, UNAVAILABLE. The same call may succeed later, and repeating it is
  *            always safe: wait as long as the RetryInfo says, longer each time. A retry policy may
@@ -217,6 +218,46 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_REQUEST_TOO_SLOW = 24;
    */
   REQUEST_TOO_SLOW = 24,
+
+  /**
+   * UNAUTHENTICATED. The server asks who calls. Send a bearer token in the header `authorization`,
+   * or show a certificate that the server knows.
+   *
+   * @generated from enum value: ERROR_REASON_CREDENTIALS_MISSING = 25;
+   */
+  CREDENTIALS_MISSING = 25,
+
+  /**
+   * UNAUTHENTICATED. The server knows nobody by this token or certificate: it is wrong, or was taken
+   * back. Get another from whoever runs the server.
+   *
+   * @generated from enum value: ERROR_REASON_CREDENTIALS_UNKNOWN = 26;
+   */
+  CREDENTIALS_UNKNOWN = 26,
+
+  /**
+   * UNAUTHENTICATED. The time of the token or certificate is over. Get another from whoever runs the
+   * server.
+   *
+   * @generated from enum value: ERROR_REASON_CREDENTIALS_EXPIRED = 27;
+   */
+  CREDENTIALS_EXPIRED = 27,
+
+  /**
+   * PERMISSION_DENIED. The caller is known, and does not have the role that the method takes; the
+   * message names it.
+   *
+   * @generated from enum value: ERROR_REASON_ROLE_MISSING = 28;
+   */
+  ROLE_MISSING = 28,
+
+  /**
+   * PERMISSION_DENIED. The caller may make such calls, and not for this collection, nor such as are
+   * about all collections.
+   *
+   * @generated from enum value: ERROR_REASON_COLLECTION_FORBIDDEN = 29;
+   */
+  COLLECTION_FORBIDDEN = 29,
 }
 
 /**
