@@ -123,7 +123,8 @@ mod tests {
 
     #[test]
     fn what_was_found_once_stays_found() {
-        let targets: [(&str, fn(&[u8])); 6] = [
+        type Check = fn(&[u8]);
+        let targets: [(&str, Check); 6] = [
             ("text", text),
             ("request", request),
             ("page_token", page_token),

@@ -228,7 +228,7 @@ impl Edge {
     ) -> Result<Response<Body>, Status> {
         let deadline = grpc_timeout(request.headers()).map(|timeout| Instant::now() + timeout);
         *ongoing.deadline.lock() = deadline;
-        let answer = self.answer(method, protocol, ongoing, call, caller, deadline, request);
+        let answer = self.answer(method, protocol, ongoing, call, caller, request);
         match deadline {
             None => answer.await,
             Some(deadline) if deadline <= Instant::now() => Err(deadline_exceeded()),
@@ -247,10 +247,10 @@ impl Edge {
         ongoing: &Ongoing,
         call: &Call,
         caller: Caller,
-        deadline: Option<Instant>,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Status> {
         let client = call.client();
+        let deadline = *ongoing.deadline.lock();
         if method.is_submission && !method.is_stream && !client.has_room(Amount::ARTICLE) {
             return Err(overloaded(Overloaded));
         }

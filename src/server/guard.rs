@@ -340,6 +340,6 @@ mod tests {
         assert_eq!(read.as_str(), "wire");
         assert!(collection_of(&Bytes::from_static(b"\x08\x01"), 1).is_err(), "it is no text");
         assert!(collection_of(&Bytes::from_static(b"\x0a\x05ab"), 1).is_err(), "it is cut short");
-        assert!(collection_of(&vec![0x10, 0x01].repeat(FIELDS_MAX + 1).into(), 1).is_err());
+        assert!(collection_of(&[0x10, 0x01].repeat(FIELDS_MAX + 1).into(), 1).is_err());
     }
 }
