@@ -440,7 +440,7 @@ async fn the_consoles_page_may_call_and_no_other_may() {
     assert_eq!(other.status(), StatusCode::FORBIDDEN);
     assert_eq!(article_count(&server).await, 1);
     let metrics = send(http, Method::GET, "/metrics", &[], "").await;
-    assert!(text_of(&metrics).contains("newsprint_calls_total"));
+    assert!(text_of(&metrics).contains("grpc_server_handled_total"));
 }
 
 #[tokio::test]
