@@ -165,7 +165,8 @@ impl Timestamp {
 
     /// Microseconds since 1970; what is finer is dropped, what is out of range is the end of it.
     pub fn micros(self) -> i64 {
-        self.seconds.saturating_mul(1_000_000).saturating_add(i64::from(self.nanos / 1000))
+        let micros = i128::from(self.seconds) * 1_000_000 + i128::from(self.nanos / 1000);
+        micros.clamp(i64::MIN.into(), i64::MAX.into()) as i64
     }
 
     pub fn from_micros(micros: i64) -> Self {
