@@ -68,16 +68,19 @@ const FORMAT: u8 = 2;
 impl Counts {
     /// Counts the shingles of a newly filed article. One thread may add.
     ///
-    /// `known` is what it repeats: the canonical article of the story that it joins, or its own
-    /// earlier revision. If one of the two stands nearly whole in the other, or they are of different
+    /// `known` is what it repeats: the canonical article of the story that it joins, its own earlier
+    /// revision, or one of another story that it has a part in common with. If one of the two stands nearly whole in the other, or they are of different
     /// outlets, only what is new is counted. If each goes on in its own way, what they share is
     /// counted too: it may be that the two were taken for one story because of their site's frame,
     /// and would be for ever.
     pub fn add(&self, sketch: &Sketch, known: Option<Known>) {
         let mut sampled = sampled(sketch.text());
-        match known.and_then(|known| Repeated::new(sketch, &sampled, known)) {
-            Some(repeated) => sampled.retain(|sampled| !repeated.has(sketch, sampled.place)),
-            None => drop(self.stories.fetch_add(1, Ordering::Relaxed)),
+        let repeated = known.and_then(|known| Repeated::new(sketch, &sampled, known));
+        if repeated.is_none() || known.is_some_and(|known| known.is_of_another_story) {
+            self.stories.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(repeated) = repeated {
+            sampled.retain(|sampled| !repeated.has(sketch, sampled.place));
         }
         self.increment(&sampled);
     }
@@ -231,11 +234,13 @@ pub struct Known<'s> {
     pub sketch: &'s Sketch,
     /// Whether the two are known to be of different outlets, which share no frame.
     pub is_elsewhere: bool,
+    /// Whether the article begins a story of its own all the same.
+    pub is_of_another_story: bool,
 }
 
 impl<'s> Known<'s> {
     pub fn new(sketch: &'s Sketch) -> Self {
-        Known { sketch, is_elsewhere: false }
+        Known { sketch, is_elsewhere: false, is_of_another_story: false }
     }
 }
 
@@ -248,7 +253,7 @@ struct Repeated(Shingles);
 impl Repeated {
     /// `None` if each goes on in its own way.
     fn new(sketch: &Sketch, sampled_here: &[Sampled], known: Known) -> Option<Self> {
-        let Known { sketch: known, is_elsewhere } = known;
+        let Known { sketch: known, is_elsewhere, .. } = known;
         let repeated = Repeated(Shingles::new(known.text()));
         let mut is_shared = vec![false; repeated.0.distinct_count()];
         let mut shared_here = 0;
@@ -457,7 +462,7 @@ mod tests {
         check_all(&counts, &story, 1);
         // If the outlets are known less in common will do.
         for outlet in 20..40 {
-            let known = Known { sketch: &first, is_elsewhere: true };
+            let known = Known { is_elsewhere: true, ..Known::new(&first) };
             counts.add(&dressed(outlet, 200), Some(known));
         }
         assert_eq!(counts.stories(), 1);

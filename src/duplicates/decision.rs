@@ -93,9 +93,11 @@ impl<K: Copy + Ord> Findings<K> {
         matched.map(|found| (found.key, &*found.remembered))
     }
 
-    /// Of the articles compared that are wanted, the one that has most in common, match or not.
+    /// Of the articles compared that are wanted, the one that has most in common, match or not;
+    /// `None` if none has more than a little.
     pub fn closest(&self, is_wanted: impl Fn(&Remembered) -> bool) -> Option<Arc<Remembered>> {
-        let wanted = self.compared.iter().filter(|found| is_wanted(&found.remembered));
+        let alike = self.compared.iter().filter(|found| found.comparison.containment > 0.0);
+        let wanted = alike.filter(|found| is_wanted(&found.remembered));
         let closest =
             wanted.max_by(|a, b| a.comparison.containment.total_cmp(&b.comparison.containment))?;
         Some(Arc::clone(&closest.remembered))

@@ -63,7 +63,9 @@ impl Collection {
     pub fn count(&self, remembered: &Remembered, repeats: Option<&Remembered>) {
         let known = repeats.map(|other| Known {
             sketch: &other.sketch,
-            is_elsewhere: outlet(remembered).is_another(outlet(other)),
+            is_elsewhere: Outlet::of(&remembered.source, &remembered.url)
+                .is_another(Outlet::of(&other.source, &other.url)),
+            is_of_another_story: remembered.story != other.story,
         });
         self.counts.add(&remembered.sketch, known);
         self.counted.fetch_add(1, Ordering::Relaxed);
@@ -111,10 +113,6 @@ impl<'a> Outlet<'a> {
     }
 }
 
-fn outlet(article: &Remembered) -> Outlet<'_> {
-    Outlet::of(&article.source, &article.url)
-}
-
 impl Decided {
     /// The number and the time of the next submission.
     pub fn next(&mut self) -> (Seq, Timestamp) {
@@ -148,3 +146,57 @@ impl Horizon {
 /// The latest committed state of the tree. It is replaced while the collections that changed are
 /// locked, so whoever reads it under a collection's lock has what the collection's index shows.
 pub type CommittedSnapshot = RwLock<Arc<Snapshot>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::StoryId;
+    use crate::article::ArticleId;
+    use crate::duplicates::Sketch;
+    use crate::text::Document;
+
+    fn remembered(source: &str, url: &str, body: &str) -> Remembered {
+        Remembered {
+            article_id: ArticleId::generate(),
+            title: String::new(),
+            url: url.to_owned(),
+            source: source.to_owned(),
+            submit_time: Timestamp::now(),
+            fingerprint: None,
+            story: StoryId::generate(),
+            sketch: Sketch::new(&Document::new("", body)),
+        }
+    }
+
+    #[test]
+    fn what_has_a_part_of_another_outlets_article_is_a_story_all_the_same() {
+        let record = CollectionRecord {
+            number: 1,
+            settings: CollectionSettings::default(),
+            create_time: Timestamp::now(),
+        };
+        let collection = Collection::new(CollectionName::default(), record);
+        let quoted = "we shall deepen the channel before the winter comes said the harbour master";
+        let first = remembered("Courier", "", &format!("In Velmouth on Tuesday: {quoted}"));
+        let other = remembered("Post", "", &format!("{quoted}, and fishermen laughed at that."));
+        collection.count(&first, None);
+        collection.count(&other, Some(&first));
+        assert_eq!(collection.counts.stories(), 2);
+        let copy = Remembered { story: first.story, source: "Herald".to_owned(), ..first.clone() };
+        collection.count(&copy, Some(&first));
+        assert_eq!(collection.counts.stories(), 2);
+    }
+
+    #[test]
+    fn outlets_are_told_by_source_or_host() {
+        let differ = |a: (&str, &str), b: (&str, &str)| {
+            Outlet::of(a.0, a.1).is_another(Outlet::of(b.0, b.1))
+        };
+        assert!(differ(("Courier", ""), ("Post", "")));
+        assert!(differ(("", "https://a.example/x?y"), ("", "https://b.example/x")));
+        assert!(!differ(("", "https://a.example/x"), ("", "https://a.example/y")));
+        assert!(!differ(("Courier", "https://a.example/x"), ("Courier", "https://b.example")));
+        assert!(!differ(("", ""), ("Post", "")), "nobody knows");
+        assert!(!differ(("", "no address"), ("Post", "")), "nobody knows");
+    }
+}
