@@ -50,7 +50,22 @@ step() {
     printf -- '--- ok: %s, %d s\n' "$name" $((SECONDS - began))
   else
     printf -- '--- FAILED: %s, %d s\n' "$name" $((SECONDS - began))
+    printf 'step: %s\n' "$name" >>"$work/failures"
+    name_failures "$work/step.log" >>"$work/failures"
   fi
+}
+
+# The lines with which test runners and our own checks name a failure, each with the first lines
+# that say why.
+name_failures() {
+  sed 's/\x1b\[[0-9;]*m//g' "$1" | awk '
+    /^(FAIL  |--- FAIL: |not ok |FAILED |✖ |test .* \.\.\. FAILED$|thread .* panicked at |(error|Error|ERROR)[:[ ])/ {
+      shown = 3
+      print "  " substr($0, 1, 300)
+      next
+    }
+    shown > 0 && /^ / { shown--; print "  " substr($0, 1, 600); next }
+    { shown = 0 }' | head -n 40
 }
 
 # Sums what test runners say at their end: cargo, pytest, node, go test -v, Maven, and lines of our
@@ -80,6 +95,10 @@ count_tests() {
 
 # The closing line, and the exit code that goes with it.
 finish() {
+  if [[ -s $work/failures ]]; then
+    printf '\nWhat failed:\n'
+    awk '!seen[$0]++' "$work/failures"
+  fi
   printf '\n%d passed, %d failed\n' "$passed" "$failed"
   ((failed == 0 && passed > 0))
 }
