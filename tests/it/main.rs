@@ -10,6 +10,8 @@
 
 mod admin;
 mod client;
+#[cfg(feature = "redis")]
+mod cluster;
 mod damage;
 mod disk;
 mod durability;
