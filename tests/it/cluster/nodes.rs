@@ -84,10 +84,6 @@ impl Node {
         asked.args(["5", &cli, "-p", &port]).args(command).stderr(Stdio::null());
         String::from_utf8_lossy(&asked.output().unwrap().stdout).into_owned()
     }
-
-    pub fn is_master(&self) -> bool {
-        self.ask(&["role"]).starts_with("master")
-    }
 }
 
 impl Nodes {
