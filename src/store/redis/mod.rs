@@ -90,7 +90,9 @@ impl Weighter<(CollectionNumber, IdHash), CachedCandidate> for CandidateBytes {
 
 /// What is being done to one article, one thing after the other, in the order it was asked for.
 #[derive(Default)]
-struct Order(Mutex<HashMap<(CollectionName, IdHash), Arc<tokio::sync::Mutex<()>>>>);
+struct Order(Mutex<HashMap<(CollectionName, IdHash), ArticleTurn>>);
+
+type ArticleTurn = Arc<tokio::sync::Mutex<()>>;
 
 /// A place in that order; dropping it lets the next one go on.
 struct Turn {

@@ -170,7 +170,7 @@ impl Registry {
             max.as_bytes(),
             shards.as_bytes(),
         ];
-        let answer = link.call(Call::Create, &[self.key.clone()], &arguments).await?;
+        let answer = link.call(Call::Create, std::slice::from_ref(&self.key), &arguments).await?;
         match answer.word() {
             b"known" => self.learn(name, answer.bytes(1)),
             _ => Err(StoreError::TooManyCollections(self.collections_max)),
@@ -181,8 +181,8 @@ impl Registry {
     /// any more when this returns.
     pub async fn remove(&self, link: &Arc<Link>, name: &CollectionName) -> Result<(), StoreError> {
         let _alone = self.changing.lock().await;
-        let keys = [self.key.clone()];
-        let answer = link.call(Call::Drop, &keys, &[name.as_str().as_bytes()]).await?;
+        let keys = std::slice::from_ref(&self.key);
+        let answer = link.call(Call::Drop, keys, &[name.as_str().as_bytes()]).await?;
         self.known.write().remove(name);
         let gone = answer.bytes(1);
         let (Some((number, shards)), b"dropped") = (number_and_shards(gone), answer.word()) else {

@@ -604,8 +604,9 @@ pub async fn settle(
         let keys: Vec<Vec<u8>> =
             lists.iter().filter(|list| list.shard == shard).map(|list| list.key.clone()).collect();
         let arguments: [&[u8]; 3] = [&hash, &tag, members_max.as_bytes()];
-        (!keys.is_empty())
-            .then(|| async move { shared.link.call(Call::Settle, &keys, &arguments).await })
+        let is_needed = !keys.is_empty();
+        let call = async move { shared.link.call(Call::Settle, &keys, &arguments).await };
+        is_needed.then_some(call)
     });
     try_join_all(calls).await.map(drop)
 }
