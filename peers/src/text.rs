@@ -53,7 +53,8 @@ pub fn compare() {
                 Box::new(|| {
                     let prints = articles.iter().map(|article| {
                         let document = Document::new(&article.title, &article.body);
-                        let topics = topics.classify(&document).topics.len() as u64;
+                        let answer = topics.answer(&document, &article.title, &article.body, "");
+                        let topics = answer.classification.topics.len() as u64;
                         fingerprint(&document).unwrap_or_default() ^ topics
                     });
                     prints.fold(0, |all, print| all ^ print)

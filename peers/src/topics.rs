@@ -35,8 +35,9 @@ pub fn compare() {
     let input = folder.path().join("texts");
     let mut file = BufWriter::new(File::create(&input).expect("a file"));
     for (article, text) in articles.iter().zip(&texts) {
-        let classification = topics.classify(&Document::new(&article.title, &article.body));
-        let assigned = classification.topics.iter().filter(|topic| topic.assigned);
+        let document = Document::new(&article.title, &article.body);
+        let answer = topics.answer(&document, &article.title, &article.body, "");
+        let assigned = answer.classification.topics.iter().filter(|topic| topic.assigned);
         let mut labels: String =
             assigned.map(|topic| format!("__label__{} ", topic.label)).collect();
         if labels.is_empty() {
@@ -66,8 +67,9 @@ pub fn compare() {
                 Box::new(|| {
                     let assigned = articles[..count].iter().map(|article| {
                         let document = Document::new(&article.title, &article.body);
-                        let topics = topics.classify(&document).topics;
-                        topics.iter().filter(|topic| topic.assigned).count() as u64
+                        let answer = topics.answer(&document, &article.title, &article.body, "");
+                        answer.classification.topics.iter().filter(|topic| topic.assigned).count()
+                            as u64
                     });
                     assigned.sum()
                 }),
