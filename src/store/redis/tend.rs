@@ -19,6 +19,9 @@ use crate::store::StoreError;
 /// How often the cluster is tried, and what others have changed is read.
 const PERIOD: Duration = Duration::from_millis(500);
 
+/// A cluster that has not answered for so long takes no writes.
+const TRY_MAX: Duration = Duration::from_secs(5);
+
 /// Every so many periods what was left undone is done.
 const TIDY_EVERY: u32 = 10;
 
@@ -33,23 +36,49 @@ const TRIED_MAX: usize = 64;
 
 /// Does it for as long as the store is there.
 pub async fn run(shared: Weak<Shared>) {
+    // Not one after the other: what is done now and then waits long for a cluster that is away.
+    tokio::join!(watch(shared.clone()), keep_in_order(shared));
+}
+
+fn every_period() -> tokio::time::Interval {
     let mut period = tokio::time::interval(PERIOD);
     period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    for turn in 0_u32.. {
+    period
+}
+
+/// Tries whether the cluster can be written to.
+async fn watch(shared: Weak<Shared>) {
+    let mut period = every_period();
+    loop {
         period.tick().await;
         let Some(shared) = shared.upgrade() else { return };
-        let fitness = try_to_write(&shared).await.map_err(|error| match error {
-            StoreError::Full(_) => error,
-            other => StoreError::Closed(other.to_string().into()),
-        });
-        let (was_fit, is_fit) = (shared.open_for_writing().is_ok(), fitness.is_ok());
+        let tried = tokio::time::timeout(TRY_MAX, try_to_write(&shared)).await;
+        let fitness = match tried {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(full @ StoreError::Full(_))) => Err(full),
+            Ok(Err(other)) => Err(StoreError::Closed(other.to_string().into())),
+            Err(_) => {
+                let seconds = TRY_MAX.as_secs();
+                let reason = format!("a part of the cluster has not answered for {seconds} s");
+                Err(StoreError::Closed(reason.into()))
+            }
+        };
+        let was_fit = shared.open_for_writing().is_ok();
         match &fitness {
             Err(error) if was_fit => tracing::error!(%error, "the store takes no writes"),
             Ok(()) if !was_fit => tracing::warn!("the store takes writes again"),
             _ => {}
         }
         *shared.fitness.write() = fitness;
-        if !is_fit {
+    }
+}
+
+async fn keep_in_order(shared: Weak<Shared>) {
+    let mut period = every_period();
+    for turn in 0_u32.. {
+        period.tick().await;
+        let Some(shared) = shared.upgrade() else { return };
+        if shared.open_for_writing().is_err() {
             continue;
         }
         let done = async {

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -24,6 +24,7 @@ pub struct Nodes {
 /// A node, kept by a shell that ends it when we are gone.
 pub struct Node {
     pub port: u16,
+    folder: PathBuf,
     pid: u32,
     _shell: Child,
 }
@@ -48,12 +49,22 @@ impl Node {
             folder.display(),
             folder.display(),
         );
+        fs::write(folder.join("redis.conf"), settings).unwrap();
+        Node::run(folder, port)
+    }
+
+    /// The same node once more, after it was killed.
+    pub fn restarted(&self) -> Self {
+        Node::run(self.folder.clone(), self.port)
+    }
+
+    fn run(folder: PathBuf, port: u16) -> Self {
         let file = folder.join("redis.conf");
-        fs::write(&file, settings).unwrap();
         // The shell reads from us, and so learns of our end.
         let shell = "server=${REDIS_SERVER:-redis-server}; \"$server\" \"$1\" </dev/null & pid=$!; \
                      echo $pid > \"$2\"; read -r _; kill -9 $pid";
         let written = folder.join("started");
+        let _ = fs::remove_file(&written);
         let child = Command::new("sh")
             .args(["-c", shell, "sh"])
             .args([&file, &written])
@@ -65,7 +76,7 @@ impl Node {
         let pid = wait_for("the node's process", || {
             fs::read_to_string(&written).ok()?.trim().parse().ok()
         });
-        Node { port, pid, _shell: child }
+        Node { port, folder, pid, _shell: child }
     }
 
     /// Sends a signal to the node's process.
