@@ -8,6 +8,8 @@
 mod embedded;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+pub mod transfer;
 
 pub use embedded::{
     BackupInfo, CheckReport, EmbeddedStore, LIST_LEN_MAX, StoreOptions, backups, check, restore,
@@ -15,6 +17,8 @@ pub use embedded::{
 #[cfg(any(fuzzing, test))]
 pub use embedded::{check_any_record, check_any_token};
 
+#[cfg(feature = "redis")]
+pub use embedded::Folder;
 #[cfg(feature = "redis")]
 pub use redis::{RedisStore, Settings as RedisSettings, StoreCosts};
 

@@ -16,6 +16,8 @@ mod postings;
 mod recent;
 pub(super) mod record;
 mod tables;
+#[cfg(feature = "redis")]
+mod transfer;
 mod upgrade;
 mod view;
 mod writer;
@@ -26,6 +28,9 @@ pub use {page::check_any_token, record::check_any_bytes as check_any_record};
 pub use backup::{BackupInfo, backups, restore};
 pub use check::{CheckReport, check};
 pub use postings::LIST_LEN_MAX;
+
+#[cfg(feature = "redis")]
+pub use transfer::Folder;
 
 #[cfg(feature = "redis")]
 pub(super) use collection::Horizon;

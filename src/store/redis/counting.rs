@@ -181,6 +181,28 @@ impl Shared {
     }
 }
 
+/// Writes down what is frame in a collection that articles were moved to, unless some were submitted
+/// there: then it counts by itself.
+pub async fn write(
+    shared: &Shared,
+    collection: &Collection,
+    counts: &Counts,
+) -> Result<(), StoreError> {
+    for shard in 0..collection.layout.shards {
+        let key = collection.layout.log(shard);
+        let mut command = redis::cmd("XLEN");
+        command.arg(&key);
+        if !matches!(shared.link.read(&key, command).await?, redis::Value::Int(0)) {
+            return Ok(());
+        }
+    }
+    let read_to = vec!["0-0".to_owned(); collection.layout.shards as usize];
+    let key = collection.layout.counts();
+    let mut command = redis::cmd("SET");
+    command.arg(&key).arg(written(&read_to, counts));
+    shared.link.write(&key, command).await.map(drop)
+}
+
 /// The lines read to, one by shard, and the counts.
 fn written(read_to: &[String], counts: &Counts) -> Vec<u8> {
     let mut bytes = (read_to.len() as u32).to_be_bytes().to_vec();

@@ -22,6 +22,7 @@ mod read;
 mod registry;
 mod submit;
 mod tend;
+mod transfer;
 
 pub use address::Settings;
 

@@ -39,7 +39,7 @@ const AT_ONCE: usize = 64;
 const FINGERPRINTS_AT_ONCE: usize = 4096;
 
 /// A later number than any.
-const NUMBER_END: Number = 1 << 53;
+pub const NUMBER_END: Number = 1 << 53;
 
 /// How an article is written: compressed, behind its length.
 pub fn encode(stored: &StoredArticle) -> Result<Vec<u8>, StoreError> {
@@ -91,7 +91,7 @@ pub async fn get(
 
 /// Where articles are listed.
 #[derive(Clone, Copy)]
-enum Source {
+pub enum Source {
     Listing,
     Revised,
     Story(StoryId),
@@ -111,7 +111,7 @@ impl Source {
 
 /// The articles of a source whose numbers are from `from` on and before `end`, in order; at most so
 /// many.
-async fn listed(
+pub async fn listed(
     shared: &Arc<Shared>,
     collection: &Collection,
     source: Source,

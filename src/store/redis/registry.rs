@@ -149,6 +149,18 @@ impl Registry {
         self.create(link, name, &record.to_bytes()?).await
     }
 
+    /// Makes a collection as it is in another store.
+    pub async fn adopt(
+        &self,
+        link: &Arc<Link>,
+        name: &CollectionName,
+        settings: CollectionSettings,
+        create_time: Timestamp,
+    ) -> Result<Arc<Collection>, StoreError> {
+        let record = CollectionRecord { number: 0, settings, create_time };
+        self.create(link, name, &record.to_bytes()?).await
+    }
+
     /// Makes the collection if it is not there, and gives it these settings if there are any.
     async fn create(
         &self,

@@ -78,7 +78,7 @@ fn postings(prepared: &Prepared) -> Postings {
     Postings { content: prepared.sketch.content(), keys: prepared.keys.clone() }
 }
 
-fn entry(submission: Submission, fingerprint: Option<Fingerprint>, story: StoryId) -> Entry {
+pub fn entry(submission: Submission, fingerprint: Option<Fingerprint>, story: StoryId) -> Entry {
     Entry {
         second: (submission.number / 1_000_000) as u32,
         id: submission.id,

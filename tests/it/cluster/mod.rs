@@ -3,6 +3,7 @@
 
 mod costs;
 mod faults;
+mod migrate;
 mod nodes;
 mod races;
 
