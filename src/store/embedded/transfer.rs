@@ -79,8 +79,8 @@ impl Folder {
             return Ok(next);
         }
         let written = self.tables.number(next_seq_key(number))?.unwrap_or(1);
-        let rows = self.tables.articles.range(seq_key(number, 0)..=seq_key(number, Seq::MAX));
-        let last = match rows.rev().next() {
+        let mut rows = self.tables.articles.range(seq_key(number, 0)..=seq_key(number, Seq::MAX));
+        let last = match rows.next_back() {
             Some(row) => parts_of_key(&row.key()?).map_or(0, |(_, seq)| seq),
             None => 0,
         };
