@@ -40,6 +40,11 @@ pub struct Config {
     #[arg(long, env = "NEWSPRINT_DATA", value_name = "DIR", default_value_os_t = Config::default().data)]
     pub data: PathBuf,
 
+    /// Cluster to keep everything in instead, shared by any number of servers:
+    /// redis://host,host or rediss:// for TLS, see docs/cluster.md
+    #[arg(long, env = "NEWSPRINT_STORE", value_name = "URL", hide_env_values = true)]
+    pub store: Option<StoreUrl>,
+
     /// Address to serve /metrics, /livez, /readyz, /version, health over gRPC and the console on, or
     /// 'off'
     #[arg(long, env = "NEWSPRINT_HTTP", value_name = "ADDR|off", default_value_t = Config::default().http)]
@@ -221,6 +226,7 @@ impl Default for Config {
             config: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
             data: PathBuf::from("newsprint-data"),
+            store: None,
             http: HttpAddr::At(SocketAddr::from(([127, 0, 0, 1], 9464))),
             model: None,
             backups: PathBuf::from("newsprint-backups"),
@@ -438,6 +444,51 @@ impl Serialize for HttpAddr {
 impl<'de> Deserialize<'de> for HttpAddr {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Where a cluster is that everything is kept in. It may hold a password, which is not shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct StoreUrl(String);
+
+impl StoreUrl {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for StoreUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if ["redis://", "rediss://"].iter().any(|scheme| text.starts_with(scheme)) {
+            Ok(StoreUrl(text.to_owned()))
+        } else {
+            Err("must begin with redis:// or rediss://".to_owned())
+        }
+    }
+}
+
+impl TryFrom<String> for StoreUrl {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<StoreUrl> for String {
+    fn from(url: StoreUrl) -> Self {
+        url.0
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, rest) = self.0.split_once("://").unwrap_or_default();
+        let hosts = rest.rsplit_once('@').map_or(rest, |(_, hosts)| hosts);
+        write!(f, "{scheme}://{hosts}")
     }
 }
 
@@ -673,6 +724,14 @@ impl ConnectionLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_of_the_store_is_not_shown() {
+        let url: StoreUrl = "rediss://news:secret@one:7000,two?shards=4".parse().unwrap();
+        assert_eq!(format!("{url:?}"), "rediss://one:7000,two?shards=4");
+        assert_eq!(url.as_str(), "rediss://news:secret@one:7000,two?shards=4");
+        assert!("http://one".parse::<StoreUrl>().is_err());
+    }
 
     /// Loads as `newsprint serve` does with these flags, and a file of that content.
     fn load(toml: &str, flags: &[&str]) -> Result<Config, ConfigError> {

@@ -70,7 +70,7 @@ impl From<EngineError> for Status {
             E::Store(S::NoFingerprint(_)) => (Code::FailedPrecondition, R::NoFingerprint),
             E::Store(S::Unusable { .. }) => (Code::FailedPrecondition, R::StoreUnusable),
             E::Store(S::BackupExists(_)) => (Code::AlreadyExists, R::BackupExists),
-            E::Store(S::DiskFull { .. }) => (Code::Unavailable, R::DiskFull),
+            E::Store(S::DiskFull { .. } | S::Full(_)) => (Code::Unavailable, R::DiskFull),
             E::Store(S::Damaged(_)) => (Code::DataLoss, R::DataDamaged),
             E::Store(S::BadPageToken) => {
                 let description = "must be the next_page_token of an earlier answer to this query";
@@ -306,6 +306,7 @@ mod tests {
             StoreError::io("it")(std::io::ErrorKind::Other.into()),
             StoreError::TooManyCollections(3),
             StoreError::DiskFull { available_mib: 1, reserve_mib: 256 },
+            StoreError::Full("it".into()),
             StoreError::Closed("it".into()),
         ];
         let framework = [

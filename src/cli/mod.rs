@@ -19,6 +19,8 @@ mod html;
 mod import;
 mod info;
 mod input;
+#[cfg(feature = "redis")]
+mod migrate;
 mod output;
 mod resume;
 mod serve;
@@ -93,6 +95,8 @@ enum Command {
     Backup(backup::BackupCommand),
     Restore(backup::RestoreArgs),
     Check(check::CheckArgs),
+    #[cfg(feature = "redis")]
+    Migrate(migrate::MigrateArgs),
     /// Make tokens for those who call a server
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -182,6 +186,8 @@ pub fn run() -> anyhow::Result<()> {
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => backup::restore(&args),
         Command::Check(args) => check::run(&args),
+        #[cfg(feature = "redis")]
+        Command::Migrate(args) => migrate::run(&args),
         Command::Token(command) => token::run(&command),
         Command::Submit(args) => submit::run(&args),
         Command::Classify(args) => classify::run(&args),

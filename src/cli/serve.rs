@@ -37,7 +37,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
                 reload_log(&log, matches);
             }
         });
-        Ok(server::run(listener, config, server::embedded_engine, events).await?)
+        Ok(server::run(listener, config, server::engine, events).await?)
     })
 }
 

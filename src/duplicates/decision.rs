@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::{Comparison, Judge, MatchKind, Probe, Sketch};
+use super::{Comparison, Judge, Known, MatchKind, Probe, Sketch};
 use crate::analysis::{Fingerprint, Match, Story, StoryId, Verdict};
 use crate::article::{ArticleId, Timestamp};
 use crate::simhash::WORDS_MIN;
@@ -36,6 +36,37 @@ pub struct Remembered {
     pub fingerprint: Option<Fingerprint>,
     pub story: StoryId,
     pub sketch: Sketch,
+}
+
+impl Remembered {
+    /// What this article repeats of another one, for counting what is frame.
+    pub fn repeats<'s>(&self, other: &'s Remembered) -> Known<'s> {
+        Known {
+            sketch: &other.sketch,
+            is_elsewhere: Outlet::of(&self.source, &self.url)
+                .is_another(Outlet::of(&other.source, &other.url)),
+            is_of_another_story: self.story != other.story,
+        }
+    }
+}
+
+/// Whose an article is, by its source or, if it names none, the host of its address.
+#[derive(Debug, Clone, Copy)]
+pub struct Outlet<'a>(&'a str);
+
+impl<'a> Outlet<'a> {
+    pub fn of(source: &'a str, url: &'a str) -> Self {
+        if !source.is_empty() {
+            return Outlet(source);
+        }
+        let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+        Outlet(rest.split(['/', '?', '#']).next().unwrap_or_default())
+    }
+
+    /// Whether the two are known to be different.
+    pub fn is_another(self, other: Outlet) -> bool {
+        self.0 != other.0 && !self.0.is_empty() && !other.0.is_empty()
+    }
 }
 
 /// Where remembered articles are found.
@@ -93,11 +124,13 @@ impl<K: Copy + Ord> Findings<K> {
         matched.map(|found| (found.key, &*found.remembered))
     }
 
-    /// Of the articles compared that are wanted, the one that has most in common, match or not;
-    /// `None` if none has more than a little.
-    pub fn closest(&self, is_wanted: impl Fn(&Remembered) -> bool) -> Option<Arc<Remembered>> {
+    /// Of the articles compared that are known to be another outlet's, the one that has most in
+    /// common, match or not; `None` if none has more than a little.
+    pub fn closest_elsewhere(&self, outlet: Outlet) -> Option<Arc<Remembered>> {
         let alike = self.compared.iter().filter(|found| found.comparison.containment > 0.0);
-        let wanted = alike.filter(|found| is_wanted(&found.remembered));
+        let wanted = alike.filter(|found| {
+            outlet.is_another(Outlet::of(&found.remembered.source, &found.remembered.url))
+        });
         let closest =
             wanted.max_by(|a, b| a.comparison.containment.total_cmp(&b.comparison.containment))?;
         Some(Arc::clone(&closest.remembered))

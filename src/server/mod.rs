@@ -48,9 +48,11 @@ use crate::admission::{Amount, Budget};
 use crate::api::pb::served::admin_service_server::AdminServiceServer;
 use crate::api::pb::served::article_service_server::ArticleServiceServer;
 use crate::api::{AdminApi, ArticleApi, DESCRIPTORS, EngineSlot};
-use crate::config::{Config, Security};
+use crate::config::{Config, Security, StoreUrl};
 use crate::engine::{Engine, EngineError};
 use crate::store::{EmbeddedStore, StoreError, StoreOptions};
+#[cfg(feature = "redis")]
+use crate::store::{RedisSettings, RedisStore};
 use crate::telemetry;
 
 /// Commands beside those of admitted articles that may wait for the store's writer.
@@ -72,6 +74,8 @@ pub enum ServerError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error("the store {0:?} cannot be used: {1}")]
+    StoreUrl(StoreUrl, String),
     #[error("the address {0} for /metrics and /readyz cannot be used: {1}")]
     Http(SocketAddr, std::io::Error),
     #[error("the address {0} for AdminService cannot be used: {1}")]
@@ -276,6 +280,30 @@ async fn listen_for_admin(address: SocketAddr) -> Result<TcpListener, ServerErro
 }
 
 /// The store and the model that a configuration names.
+pub fn engine(config: Config) -> Result<Engine, ServerError> {
+    match &config.store {
+        None => embedded_engine(config),
+        Some(url) => {
+            let store = cluster(url, config.limits.collections_max)?;
+            Ok(Engine::new(store, config.model, config.backups, config.limits)?)
+        }
+    }
+}
+
+#[cfg(feature = "redis")]
+fn cluster(url: &StoreUrl, collections_max: usize) -> Result<RedisStore, ServerError> {
+    let settings = RedisSettings::from_url(url, collections_max);
+    let settings = settings.map_err(|reason| ServerError::StoreUrl(url.clone(), reason))?;
+    Ok(RedisStore::open(settings)?)
+}
+
+#[cfg(not(feature = "redis"))]
+fn cluster(url: &StoreUrl, _: usize) -> Result<EmbeddedStore, ServerError> {
+    let reason = "this newsprint was built without it; build it with --features redis";
+    Err(ServerError::StoreUrl(url.clone(), reason.to_owned()))
+}
+
+/// The embedded store of a configuration, and its model.
 pub fn embedded_engine(config: Config) -> Result<Engine, ServerError> {
     let options = StoreOptions {
         commands_max: config.limits.in_flight_max + ADMIN_COMMANDS_MAX,

@@ -6,12 +6,21 @@
 //! decision, durable commit, findable.
 
 mod embedded;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "redis")]
+pub mod transfer;
 
 pub use embedded::{
     BackupInfo, CheckReport, EmbeddedStore, LIST_LEN_MAX, StoreOptions, backups, check, restore,
 };
 #[cfg(any(fuzzing, test))]
 pub use embedded::{check_any_record, check_any_token};
+
+#[cfg(feature = "redis")]
+pub use embedded::Folder;
+#[cfg(feature = "redis")]
+pub use redis::{RedisStore, Settings as RedisSettings, StoreCosts};
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -322,6 +331,8 @@ pub enum StoreError {
     },
     #[error("the disk is full: only {available_mib} MiB are left, {reserve_mib} MiB are held back")]
     DiskFull { available_mib: u64, reserve_mib: u64 },
+    #[error("the store is full: {0}")]
+    Full(Arc<str>),
     #[error("the store takes no writes now: {0}")]
     Closed(Arc<str>),
 }

@@ -90,7 +90,9 @@ fn level(config: &Config) -> Result<EnvFilter, TelemetryError> {
     let refused = |_| TelemetryError::Level(config.log_level.clone());
     // Who was let in and who was not is written whatever else is, unless it is turned off by name.
     let audit = if config.log_level.contains(AUDIT) { "" } else { ",audit=info" };
-    EnvFilter::try_new(format!("{}{audit}", config.log_level)).map_err(refused)
+    // The store tells once that a cluster is away; its client library would tell of every try.
+    let client = if config.log_level.contains("redis") { "" } else { ",redis=off" };
+    EnvFilter::try_new(format!("{}{audit}{client}", config.log_level)).map_err(refused)
 }
 
 /// Lets through only so many lines from one place in the code, and counts the others.

@@ -12,6 +12,8 @@ mod admin;
 mod browser;
 mod cli;
 mod client;
+#[cfg(feature = "redis")]
+mod cluster;
 mod damage;
 mod disk;
 mod durability;

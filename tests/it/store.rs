@@ -42,26 +42,35 @@ macro_rules! contract {
     };
 }
 
-contract! {
-    embedded: super::Embedded;
-    [
-        any_history_leaves_what_a_plain_map_would,
-        what_is_not_on_disk_yet_counts_already,
-        of_many_copies_one_is_unique_whatever_restarts,
-        stories_do_not_chain,
-        fifty_outlets_make_no_frame_of_a_story,
-        a_revision_is_judged_as_the_article_was,
-        every_fingerprint_within_the_radius_is_found,
-        what_retention_forgets_is_gone_at_once,
-        pages_go_on_after_inserts_and_restarts,
-        a_text_that_came_very_often_is_answered_within_bounds,
-        a_listing_misses_nothing_whatever_is_written_meanwhile,
-        an_article_being_revised_is_always_found,
-        the_verdict_does_not_depend_on_how_many_matches_are_wanted,
-        what_is_forgotten_hides_nothing,
-        collections_are_limited,
-    ]
+/// The rules, for the backends that this build has.
+macro_rules! contract_of {
+    ($($backends:tt)*) => {
+        contract! {
+            $($backends)*;
+            [
+                any_history_leaves_what_a_plain_map_would,
+                what_is_not_on_disk_yet_counts_already,
+                of_many_copies_one_is_unique_whatever_restarts,
+                stories_do_not_chain,
+                fifty_outlets_make_no_frame_of_a_story,
+                a_revision_is_judged_as_the_article_was,
+                every_fingerprint_within_the_radius_is_found,
+                what_retention_forgets_is_gone_at_once,
+                pages_go_on_after_inserts_and_restarts,
+                a_text_that_came_very_often_is_answered_within_bounds,
+                a_listing_misses_nothing_whatever_is_written_meanwhile,
+                an_article_being_revised_is_always_found,
+                the_verdict_does_not_depend_on_how_many_matches_are_wanted,
+                what_is_forgotten_hides_nothing,
+                collections_are_limited,
+            ]
+        }
+    };
 }
+
+contract_of!(embedded: super::Embedded);
+#[cfg(feature = "redis")]
+contract_of!(cluster: crate::cluster::Cluster);
 
 /// A kind of store, with data of its own.
 pub trait Backend {

@@ -9,8 +9,8 @@ use parking_lot::{Mutex, RwLock};
 use super::index::{Index, Seq};
 use super::record::{CollectionNumber, CollectionRecord};
 use crate::article::{CollectionName, Timestamp};
+use crate::duplicates::Counts;
 use crate::duplicates::decision::Remembered;
-use crate::duplicates::{Counts, Known};
 use crate::store::{CollectionInfo, CollectionSettings};
 
 /// A collection as it is held in memory.
@@ -61,12 +61,7 @@ impl Collection {
 
     /// Counts an article that is on the disk, and repeats another one; see [`Counts::add`].
     pub fn count(&self, remembered: &Remembered, repeats: Option<&Remembered>) {
-        let known = repeats.map(|other| Known {
-            sketch: &other.sketch,
-            is_elsewhere: Outlet::of(&remembered.source, &remembered.url)
-                .is_another(Outlet::of(&other.source, &other.url)),
-            is_of_another_story: remembered.story != other.story,
-        });
+        let known = repeats.map(|other| remembered.repeats(other));
         self.counts.add(&remembered.sketch, known);
         self.counted.fetch_add(1, Ordering::Relaxed);
     }
@@ -91,25 +86,6 @@ impl Collection {
             story_count: index.story_count(),
             create_time: self.create_time,
         }
-    }
-}
-
-/// Whose an article is, by its source or, if it names none, the host of its address.
-#[derive(Debug, Clone, Copy)]
-pub struct Outlet<'a>(&'a str);
-
-impl<'a> Outlet<'a> {
-    pub fn of(source: &'a str, url: &'a str) -> Self {
-        if !source.is_empty() {
-            return Outlet(source);
-        }
-        let rest = url.split_once("://").map_or("", |(_, rest)| rest);
-        Outlet(rest.split(['/', '?', '#']).next().unwrap_or_default())
-    }
-
-    /// Whether the two are known to be different.
-    pub fn is_another(self, other: Outlet) -> bool {
-        self.0 != other.0 && !self.0.is_empty() && !other.0.is_empty()
     }
 }
 
@@ -153,6 +129,7 @@ mod tests {
     use crate::analysis::StoryId;
     use crate::article::ArticleId;
     use crate::duplicates::Sketch;
+    use crate::duplicates::decision::Outlet;
     use crate::text::Document;
 
     fn remembered(source: &str, url: &str, body: &str) -> Remembered {

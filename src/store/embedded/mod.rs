@@ -14,8 +14,10 @@ mod load;
 mod page;
 mod postings;
 mod recent;
-mod record;
+pub(super) mod record;
 mod tables;
+#[cfg(feature = "redis")]
+mod transfer;
 mod upgrade;
 mod view;
 mod writer;
@@ -26,6 +28,16 @@ pub use {page::check_any_token, record::check_any_bytes as check_any_record};
 pub use backup::{BackupInfo, backups, restore};
 pub use check::{CheckReport, check};
 pub use postings::LIST_LEN_MAX;
+
+#[cfg(feature = "redis")]
+pub use transfer::Folder;
+
+#[cfg(feature = "redis")]
+pub(super) use collection::Horizon;
+#[cfg(feature = "redis")]
+pub(super) use page::{Query, Start};
+#[cfg(feature = "redis")]
+pub(super) use view::{question, readable, report_on_nothing};
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -72,7 +72,7 @@ impl Start {
         }
     }
 
-    fn token(self, query: &Query) -> Result<PageToken, StoreError> {
+    pub fn token(self, query: &Query) -> Result<PageToken, StoreError> {
         let token = postcard::to_stdvec(&Token { query: query.0, start: self });
         let token = token.map_err(|_| StoreError::BadPageToken)?;
         Ok(PageToken(token))

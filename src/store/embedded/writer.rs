@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc as async_mpsc, oneshot};
 
-use super::collection::{Collection, Horizon, Outlet};
+use super::collection::{Collection, Horizon};
 use super::commit::{Answer, Complete};
 use super::index::{Entry, Seq, StoryNumber, Wanted, content_tag};
 use super::recent::{Added, Changes, Since};
@@ -22,7 +22,7 @@ use super::view::{Looked, View, members, question, readable, reported};
 use super::{CommitNumber, Core};
 use crate::analysis::{Analysis, Story, StoryId};
 use crate::article::{ArticleId, CollectionName, Timestamp};
-use crate::duplicates::decision::{Remembered, Shelf};
+use crate::duplicates::decision::{Outlet, Remembered, Shelf};
 use crate::store::{
     CollectionInfo, CollectionSettings, Prepared, StoreError, StoredArticle, Submitted,
 };
@@ -320,9 +320,7 @@ impl<'s> Group<'s> {
         let came = since.candidates(number, &wanted, horizon).into_iter();
         question.compare(&shelf, came.filter(|&seq| Some(seq) != itself), &mut findings)?;
         let outlet = Outlet::of(&prepared.article.source, &prepared.article.url);
-        let is_elsewhere =
-            |other: &Remembered| outlet.is_another(Outlet::of(&other.source, &other.url));
-        let elsewhere = findings.closest(is_elsewhere);
+        let elsewhere = findings.closest_elsewhere(outlet);
         let decision = question.decide(&shelf, findings)?;
         let joined = decision.joins.as_ref().and_then(|(canonical, _)| shelf.story(*canonical));
         // What the article repeats makes no second story of it, nor what it shares with one of

@@ -1,0 +1,393 @@
+//! The way to the cluster: scripts are called here, many at a time, and what goes wrong becomes an
+//! error of the store.
+//!
+//! Calls for one slot leave together: while some are on their way others gather, and go in one
+//! pipeline when those are answered. So however many articles are in work, and whatever state the
+//! cluster is in, no more than one pipeline is on its way to a slot: calls that fail cannot become
+//! a storm. A pipeline that writes ends with `WAIT`: it is answered when so many replicas of the
+//! node have what it wrote.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use redis::cluster::{ClusterClient, ClusterClientBuilder};
+use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{
+    MultipleNodeRoutingInfo, Route, RoutingInfo, SingleNodeRoutingInfo, Slot, SlotAddr,
+};
+use redis::{Cmd, Pipeline, RedisError, ServerErrorKind, Value};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::Settings;
+use crate::store::StoreError;
+
+/// How long a node may take to accept a connection, and to answer a pipeline.
+const CONNECT_MAX: Duration = Duration::from_secs(1);
+const ANSWER_MAX: Duration = Duration::from_secs(4);
+
+/// How long a call may take with everything that is tried for it.
+const CALL_MAX: Duration = Duration::from_secs(8);
+
+/// A call that met a moved slot, a failed connection or a cluster without a master is repeated so
+/// often, after waits of so many milliseconds. Everything that is called may be repeated.
+const RETRIES: u32 = 4;
+const RETRY_WAIT_MS: (u64, u64) = (20, 400);
+
+/// How long `WAIT` waits for replicas.
+const REPLICAS_MAX: Duration = Duration::from_secs(3);
+
+/// So many calls leave in one pipeline at most.
+const CALLS_MAX: usize = 256;
+
+/// Scripts, each one step on one slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    Publish,
+    Settle,
+    Begin,
+    Read,
+    Commit,
+    Abort,
+    Join,
+    Leave,
+    Delete,
+    Create,
+    Drop,
+}
+
+const SCRIPTS: [(Call, &str); 11] = [
+    (Call::Publish, include_str!("scripts/publish.lua")),
+    (Call::Settle, include_str!("scripts/settle.lua")),
+    (Call::Begin, include_str!("scripts/begin.lua")),
+    (Call::Read, include_str!("scripts/read.lua")),
+    (Call::Commit, include_str!("scripts/commit.lua")),
+    (Call::Abort, include_str!("scripts/abort.lua")),
+    (Call::Join, include_str!("scripts/join.lua")),
+    (Call::Leave, include_str!("scripts/leave.lua")),
+    (Call::Delete, include_str!("scripts/delete.lua")),
+    (Call::Create, include_str!("scripts/create.lua")),
+    (Call::Drop, include_str!("scripts/drop.lua")),
+];
+
+/// What was sent so far, for whoever wants to know what an article costs.
+#[derive(Debug, Default)]
+pub struct Costs {
+    /// Commands, `WAIT` included.
+    pub commands: AtomicU64,
+    /// Pipelines that they left in.
+    pub pipelines: AtomicU64,
+    pub bytes_sent: AtomicU64,
+    pub bytes_received: AtomicU64,
+    /// Times that a submission waited for answers before it could go on.
+    pub waits: AtomicU64,
+}
+
+impl Costs {
+    pub fn count_wait(&self) {
+        self.waits.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+pub struct Link {
+    /// Two connections to every node: who reads does not wait for replicas.
+    reads: ClusterConnection,
+    writes: ClusterConnection,
+    replicas: u32,
+    lanes: Mutex<HashMap<(Slot, Access), Arc<Lane>>>,
+    hashes: Vec<redis::Script>,
+    runtime: Handle,
+    pub costs: Costs,
+}
+
+/// What a call does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Access {
+    Read,
+    /// It changes what has to be there after a failure.
+    Write,
+    /// It changes what may as well be found undone: somebody does it later.
+    Tidy,
+}
+
+/// The calls for one slot.
+struct Lane {
+    slot: Slot,
+    access: Access,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: Vec<Job>,
+    is_in_work: bool,
+}
+
+struct Job {
+    command: Cmd,
+    reply: oneshot::Sender<Result<Value, StoreError>>,
+}
+
+impl Link {
+    /// Connects to the cluster, from a thread of the runtime that is to drive the connections.
+    pub async fn connect(settings: &Settings) -> Result<Arc<Self>, StoreError> {
+        let client = ClusterClientBuilder::new(settings.nodes.iter().map(String::as_str))
+            .connection_timeout(CONNECT_MAX)
+            .response_timeout(ANSWER_MAX)
+            .overall_response_timeout(Some(CALL_MAX))
+            .retries(RETRIES)
+            .min_retry_wait(RETRY_WAIT_MS.0)
+            .max_retry_wait(RETRY_WAIT_MS.1)
+            .build()
+            .map_err(unreachable)?;
+        let connect =
+            async |client: &ClusterClient| client.get_async_connection().await.map_err(unreachable);
+        let link = Link {
+            reads: connect(&client).await?,
+            writes: connect(&client).await?,
+            replicas: settings.replicas,
+            lanes: Mutex::default(),
+            hashes: SCRIPTS.iter().map(|(_, source)| redis::Script::new(source)).collect(),
+            runtime: Handle::current(),
+            costs: Costs::default(),
+        };
+        link.load_scripts().await?;
+        Ok(Arc::new(link))
+    }
+
+    /// A node that joined, was restarted or took over for another has none of them.
+    async fn load_scripts(&self) -> Result<(), StoreError> {
+        for (_, source) in SCRIPTS {
+            let mut load = redis::cmd("SCRIPT");
+            load.arg("LOAD").arg(source);
+            let everywhere = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+            self.writes.clone().route_command(load, everywhere).await.map_err(unreachable)?;
+        }
+        Ok(())
+    }
+
+    /// Calls a script.
+    pub async fn call(
+        self: &Arc<Self>,
+        call: Call,
+        keys: &[Vec<u8>],
+        arguments: &[&[u8]],
+    ) -> Result<Answer, StoreError> {
+        let access = match call {
+            Call::Read => Access::Read,
+            Call::Settle | Call::Abort => Access::Tidy,
+            _ => Access::Write,
+        };
+        self.call_as(call, access, keys, arguments).await
+    }
+
+    /// Calls a script that, the way it is called, only reads.
+    pub async fn call_as(
+        self: &Arc<Self>,
+        call: Call,
+        access: Access,
+        keys: &[Vec<u8>],
+        arguments: &[&[u8]],
+    ) -> Result<Answer, StoreError> {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(self.hashes[call as usize].get_hash()).arg(keys.len());
+        command.arg(keys).arg(arguments);
+        let Some(key) = keys.first() else { return Ok(Answer(Vec::new())) };
+        Answer::of(self.send(key, command, access).await?)
+    }
+
+    /// Reads with one of the cluster's own commands.
+    pub async fn read(self: &Arc<Self>, key: &[u8], command: Cmd) -> Result<Value, StoreError> {
+        self.send(key, command, Access::Read).await
+    }
+
+    /// Writes with one of the cluster's own commands.
+    pub async fn write(self: &Arc<Self>, key: &[u8], command: Cmd) -> Result<Value, StoreError> {
+        self.send(key, command, Access::Write).await
+    }
+
+    async fn send(
+        self: &Arc<Self>,
+        key: &[u8],
+        command: Cmd,
+        access: Access,
+    ) -> Result<Value, StoreError> {
+        let slot = Slot::for_key(key);
+        let lane = {
+            let mut lanes = self.lanes.lock();
+            let lane = || Arc::new(Lane { slot, access, queue: Mutex::default() });
+            Arc::clone(lanes.entry((slot, access)).or_insert_with(lane))
+        };
+        let (reply, answer) = oneshot::channel();
+        let is_first = {
+            let queue = &mut *lane.queue.lock();
+            queue.jobs.push(Job { command, reply });
+            !std::mem::replace(&mut queue.is_in_work, true)
+        };
+        if is_first {
+            self.runtime.spawn(Arc::clone(self).work(lane));
+        }
+        answer.await.map_err(|_| StoreError::Closed("the store is closing".into()))?
+    }
+
+    /// Sends what waits in a lane until nothing does.
+    async fn work(self: Arc<Self>, lane: Arc<Lane>) {
+        loop {
+            let jobs = {
+                let queue = &mut *lane.queue.lock();
+                // Whoever has left wants nothing more.
+                queue.jobs.retain(|job| !job.reply.is_closed());
+                if queue.jobs.is_empty() {
+                    queue.is_in_work = false;
+                    return;
+                }
+                let count = queue.jobs.len().min(CALLS_MAX);
+                queue.jobs.drain(..count).collect::<Vec<Job>>()
+            };
+            let (commands, replies): (Vec<Cmd>, Vec<_>) =
+                jobs.into_iter().map(|job| (job.command, job.reply)).unzip();
+            match self.send_all(&lane, &commands).await {
+                Ok(values) => {
+                    for (reply, value) in replies.into_iter().zip(values) {
+                        let _ = reply.send(value.extract_error().map_err(failed));
+                    }
+                }
+                Err(error) => {
+                    for reply in replies {
+                        let _ = reply.send(Err(error.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn send_all(&self, lane: &Lane, commands: &[Cmd]) -> Result<Vec<Value>, StoreError> {
+        let waits = lane.access == Access::Write && self.replicas > 0;
+        let mut values = self.pipeline(lane, commands, waits).await?;
+        let lacks_script = |value: &Value| {
+            matches!(value, Value::ServerError(error)
+                if error.kind() == Some(ServerErrorKind::NoScript))
+        };
+        if values.iter().any(lacks_script) {
+            self.load_scripts().await?;
+            values = self.pipeline(lane, commands, waits).await?;
+        }
+        if waits {
+            match values.pop() {
+                Some(Value::Int(replicas)) if replicas >= i64::from(self.replicas) => {}
+                Some(Value::Int(replicas)) => {
+                    return Err(few_replicas(replicas, self.replicas));
+                }
+                other => return Err(malformed(&format!("WAIT answered {other:?}"))),
+            }
+        }
+        Ok(values)
+    }
+
+    async fn pipeline(
+        &self,
+        lane: &Lane,
+        commands: &[Cmd],
+        waits: bool,
+    ) -> Result<Vec<Value>, StoreError> {
+        let mut pipeline = Pipeline::with_capacity(commands.len() + 1);
+        for command in commands {
+            pipeline.add_command(command.clone());
+        }
+        if waits {
+            pipeline.cmd("WAIT").arg(self.replicas).arg(REPLICAS_MAX.as_millis() as u64);
+        }
+        let (count, sent) = (pipeline.len(), pipeline.get_packed_pipeline().len());
+        let route = Route::with_slot(lane.slot, SlotAddr::Master);
+        let route = SingleNodeRoutingInfo::SpecificNode(route);
+        let mut connection = match lane.access {
+            Access::Read | Access::Tidy => self.reads.clone(),
+            Access::Write => self.writes.clone(),
+        };
+        let values = connection.route_pipeline(pipeline, 0, count, route).await;
+        let values = values.map_err(failed)?;
+        if values.len() != count {
+            return Err(malformed("a pipeline was answered in part"));
+        }
+        self.costs.commands.fetch_add(count as u64, Ordering::Relaxed);
+        self.costs.pipelines.fetch_add(1, Ordering::Relaxed);
+        self.costs.bytes_sent.fetch_add(sent as u64, Ordering::Relaxed);
+        let received: usize = values.iter().map(size).sum();
+        self.costs.bytes_received.fetch_add(received as u64, Ordering::Relaxed);
+        Ok(values)
+    }
+}
+
+fn size(value: &Value) -> usize {
+    match value {
+        Value::BulkString(bytes) => bytes.len() + 8,
+        Value::Array(values) => values.iter().map(size).sum::<usize>() + 4,
+        _ => 8,
+    }
+}
+
+/// What a script answered.
+#[derive(Debug)]
+pub struct Answer(Vec<Value>);
+
+impl Answer {
+    fn of(value: Value) -> Result<Self, StoreError> {
+        match value {
+            Value::Array(values) => Ok(Answer(values)),
+            other => Err(malformed(&format!("a script answered {other:?}"))),
+        }
+    }
+
+    /// The word that most answers begin with.
+    pub fn word(&self) -> &[u8] {
+        self.bytes(0)
+    }
+
+    /// What stands at a place; nothing if that is not there.
+    pub fn bytes(&self, place: usize) -> &[u8] {
+        match self.0.get(place) {
+            Some(Value::BulkString(bytes)) => bytes,
+            _ => &[],
+        }
+    }
+}
+
+/// The members of a list that a command answered, as bytes.
+pub fn members(value: Value) -> Vec<Vec<u8>> {
+    match value {
+        Value::Array(values) => values
+            .into_iter()
+            .map(|value| match value {
+                Value::BulkString(bytes) => bytes,
+                _ => Vec::new(),
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+pub fn malformed(what: &str) -> StoreError {
+    StoreError::Damaged(format!("the cluster: {what}"))
+}
+
+fn few_replicas(replicas: i64, wanted: u32) -> StoreError {
+    let what = format!(
+        "{replicas} of {wanted} replicas have it; start more, or ask for fewer (?replicas=…)"
+    );
+    StoreError::io("the cluster has not kept a change")(std::io::Error::other(what))
+}
+
+fn unreachable(error: RedisError) -> StoreError {
+    StoreError::io("the cluster cannot be reached")(std::io::Error::other(error.to_string()))
+}
+
+fn failed(error: impl Into<RedisError>) -> StoreError {
+    let error: RedisError = error.into();
+    match error.code() {
+        Some("OOM") => StoreError::Full("a node of the cluster is at its memory limit".into()),
+        _ => unreachable(error),
+    }
+}

@@ -1,0 +1,128 @@
+//! Many replicas at once.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::{join_all, try_join_all};
+use newsprint::analysis::Verdict;
+use newsprint::article::{ArticleId, CollectionName};
+use newsprint::engine::Engine;
+use newsprint::store::PageToken;
+
+use super::{Cluster, check};
+use crate::store::{Backend, submission, untitled, words};
+
+const REPLICAS: usize = 3;
+
+fn replicas(cluster: &Cluster) -> Vec<Engine> {
+    (0..REPLICAS).map(|_| cluster.open()).collect()
+}
+
+/// Copies of a text, exact ones and edited ones, submitted everywhere at the same moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_64_copies_on_three_replicas_one_is_unique() {
+    let cluster = Cluster::new();
+    let replicas = replicas(&cluster);
+    for round in 0..6 {
+        let name = CollectionName::new(format!("round{round}")).unwrap();
+        let text = words(100 + round, 120);
+        let copies = (0..64).map(|copy: usize| {
+            let article = untitled(&text[copy % 4..]);
+            replicas[copy % REPLICAS].submit(submission(&name, &copy.to_string(), article))
+        });
+        let answers = try_join_all(copies).await.unwrap();
+        let reports: Vec<_> = answers.iter().map(|answer| &answer.analysis.duplicates).collect();
+        let uniques = reports.iter().filter(|report| report.verdict == Verdict::Unique).count();
+        assert_eq!(uniques, 1, "round {round}");
+        assert!(
+            reports.iter().all(|report| {
+                matches!(report.verdict, Verdict::Unique | Verdict::Exact | Verdict::Near)
+            }),
+            "round {round}"
+        );
+        let stories: BTreeSet<_> =
+            reports.iter().map(|report| report.story.as_ref().unwrap().id.0).collect();
+        assert_eq!(stories.len(), 1, "round {round}");
+        let story = reports[0].story.as_ref().unwrap().id;
+        let mut told = BTreeSet::new();
+        for replica in &replicas {
+            let page = replica.story(&name, story, &PageToken::default(), 100).await.unwrap();
+            assert_eq!(page.members.articles.len(), 63);
+            told.insert(page.canonical.article_id);
+        }
+        assert_eq!(told.len(), 1, "one canonical article, whoever is asked");
+    }
+    assert_eq!(check(&replicas[0]).await, (6 * 64, Vec::new()));
+}
+
+/// A client sends the same article again and again, to whichever replica.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_on_another_replica_replays() {
+    let cluster = Cluster::new();
+    let replicas = replicas(&cluster);
+    let name = CollectionName::default();
+    for number in 0..20 {
+        let tries = (0..9).map(|place: usize| {
+            let id = format!("article {number}");
+            replicas[place % REPLICAS].submit(submission(&name, &id, untitled(&words(number, 60))))
+        });
+        let answers = try_join_all(tries).await.unwrap();
+        assert_eq!(answers.iter().filter(|answer| !answer.replayed).count(), 1);
+        let first = answers.iter().find(|answer| !answer.replayed).unwrap();
+        for answer in &answers {
+            assert_eq!(answer.revision, 1);
+            assert_eq!(answer.submit_time, first.submit_time);
+            assert_eq!(answer.analysis.duplicates, first.analysis.duplicates);
+        }
+    }
+    assert_eq!(check(&replicas[1]).await, (20, Vec::new()));
+}
+
+/// One id is revised by everybody at once: every revision is there once, in some order.
+#[tokio::test(flavor = "multi_thread")]
+async fn revisions_from_many_replicas_are_counted() {
+    let cluster = Cluster::new();
+    let replicas = replicas(&cluster);
+    let name = CollectionName::default();
+    let revisions = (0..24).map(|version: usize| {
+        let article = untitled(&words(500 + version as u64, 60));
+        replicas[version % REPLICAS].submit(submission(&name, "it", article))
+    });
+    let answers = join_all(revisions).await;
+    let mut numbers: Vec<u32> = answers.iter().map(|it| it.as_ref().unwrap().revision).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=24).collect::<Vec<_>>());
+    let last = answers.iter().position(|it| it.as_ref().unwrap().revision == 24).unwrap();
+    let it = ArticleId::new("it").unwrap();
+    for replica in &replicas {
+        let stored = replica.get(&name, &it).await.unwrap();
+        assert_eq!(stored.article, untitled(&words(500 + last as u64, 60)));
+    }
+    assert_eq!(check(&replicas[2]).await, (1, Vec::new()));
+}
+
+/// What one replica deletes or changes, the others know.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_replica_does_all_see() {
+    let cluster = Cluster::new();
+    let replicas = replicas(&cluster);
+    let name = CollectionName::new("shared").unwrap();
+    let text = untitled(&words(9, 80));
+    replicas[0].submit(submission(&name, "first", text.clone())).await.unwrap();
+    let copy = replicas[1].submit(submission(&name, "copy", text.clone())).await.unwrap();
+    assert_eq!(copy.analysis.duplicates.verdict, Verdict::Exact);
+    let first = ArticleId::new("first").unwrap();
+    replicas[2].delete(&name, &first).await.unwrap();
+    assert!(replicas[1].get(&name, &first).await.is_err());
+    let seen = replicas[0].analyze(submission(&name, "other", text.clone())).await.unwrap();
+    let story = seen.duplicates.story.unwrap();
+    assert_eq!(story.canonical.as_str(), "copy");
+
+    // A collection that comes again under its name brings nothing back, on no replica.
+    replicas[1].delete_collection(&name).await.unwrap();
+    for replica in &replicas {
+        let again = replica.submit(submission(&name, "again", text.clone())).await.unwrap();
+        let verdict = again.analysis.duplicates.verdict;
+        assert_eq!(verdict == Verdict::Unique, !again.replayed || again.revision == 1);
+    }
+    assert_eq!(check(&replicas[0]).await, (1, Vec::new()));
+}
