@@ -107,6 +107,8 @@ pub async fn run(
     telemetry::metrics();
     let startup = |error: &dyn std::fmt::Display| ServerError::Startup(error.to_string());
     let address = listener.local_addr().map_err(|error| startup(&error))?;
+    let connections = listener::within_descriptors(config.connections);
+    let config = Config { connections, ..config };
     let doors = Doors::load(&config.security)?;
     let admin = match config.security.admin_listen {
         Some(address) => Some(listen_for_admin(address).await?),
@@ -300,7 +302,7 @@ fn routes(
         .max_encoding_message_size(message_bytes_max)
         .send_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Zstd);
-    let admin = AdminServiceServer::new(AdminApi::new(engine.clone()))
+    let admin = AdminServiceServer::new(AdminApi::new(engine.clone(), config.connections))
         .max_decoding_message_size(message_bytes_max)
         .max_encoding_message_size(message_bytes_max)
         .send_compressed(CompressionEncoding::Gzip)
