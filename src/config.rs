@@ -631,6 +631,32 @@ fn check(name: &'static str, value: usize, min: usize, max: usize) -> Result<(),
     }
 }
 
+/// A file of settings is refused, or can be worked with: the limits hold together, and the settings
+/// are the same when they are written down and read again.
+#[cfg(any(fuzzing, test))]
+#[expect(clippy::unwrap_used, reason = "an oracle says no by a panic")]
+pub fn check_file(text: &str) {
+    // Names are not looked up: that would ask other machines.
+    let is_literal = |value: &Value| {
+        value.as_str().is_none_or(|text| text == "off" || text.parse::<SocketAddr>().is_ok())
+    };
+    let settings = Figment::from(Toml::string(text)).extract::<BTreeMap<String, Value>>();
+    let addresses = ["listen", "http", "admin-listen"];
+    if settings.is_ok_and(|it| !addresses.iter().all(|key| it.get(*key).is_none_or(is_literal))) {
+        return;
+    }
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    let command = Config::augment_args(clap::Command::new("serve").no_binary_name(true));
+    let flags = [std::ffi::OsStr::new("--config"), file.path().as_os_str()];
+    let Ok(config) = Config::load(&command.try_get_matches_from(flags).unwrap()) else { return };
+    config.limits.admission();
+    config.connections.age_max();
+    assert!(config.limits.batch_articles_max() > 0);
+    let written = Figment::from(Serialized::defaults(&config)).extract::<Config>().unwrap();
+    assert_eq!(Config { config: None, ..config }, written);
+}
+
 impl Limits {
     /// What an article or an answer may have beside its texts.
     const OTHER_BYTES_MAX: usize = 512 << 10;
