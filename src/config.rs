@@ -174,6 +174,11 @@ pub struct Security {
     #[arg(long, env = "NEWSPRINT_SERVER_TLS_CLIENT_CA", value_name = "FILE")]
     pub tls_client_ca: Option<PathBuf>,
 
+    /// Refuse the certificates that the lists in this PEM file name as revoked: one list of each of
+    /// those authorities; read again when it changes
+    #[arg(long, env = "NEWSPRINT_SERVER_TLS_CLIENT_CRL", value_name = "FILE")]
+    pub tls_client_crl: Option<PathBuf>,
+
     /// Whether clients without a certificate are refused, or may show a token instead
     #[arg(long, env = "NEWSPRINT_SERVER_TLS_CLIENT_AUTH", value_name = "WHEN", value_enum, default_value_t = Security::default().tls_client_auth)]
     pub tls_client_auth: ClientAuth,
@@ -276,6 +281,7 @@ impl Default for Security {
             tls_cert: None,
             tls_key: None,
             tls_client_ca: None,
+            tls_client_crl: None,
             tls_client_auth: ClientAuth::Required,
             tokens: None,
             admin_listen: None,
@@ -341,6 +347,12 @@ impl Security {
             (self.tls_cert.is_some(), "tls-cert", "tls-key", self.tls_key.is_some()),
             (self.tls_key.is_some(), "tls-key", "tls-cert", self.tls_cert.is_some()),
             (self.tls_client_ca.is_some(), "tls-client-ca", "tls-cert", self.tls_cert.is_some()),
+            (
+                self.tls_client_crl.is_some(),
+                "tls-client-crl",
+                "tls-client-ca",
+                self.tls_client_ca.is_some(),
+            ),
             // Otherwise certificates would be asked for and nobody would have to have one.
             (is_optional, "tls-client-auth = optional", "tokens", self.tokens.is_some()),
         ] {
@@ -850,6 +862,7 @@ mod tests {
         check("receive-seconds-max = 0", "receive-seconds-max");
         check("tls-cert = 'server.crt'", "tls-key");
         check("tls-client-ca = 'ca.crt'", "tls-cert");
+        check("tls-client-crl = 'ca.crl'", "tls-client-ca");
         check("tls-client-auth = 'optional'", "tokens");
         check("tls-client-auth = 'maybe'", "tls-client-auth");
         check("reflection = 'no'", "reflection");
