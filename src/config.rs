@@ -17,6 +17,7 @@ use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
 use figment::value::Value;
 use serde::{Deserialize, Serialize};
+use tonic::codegen::http::Uri;
 use tonic::codegen::http::uri::Authority;
 
 use crate::admission::{Admission, Amount};
@@ -90,6 +91,10 @@ pub struct Config {
     #[command(flatten)]
     #[serde(flatten)]
     pub web: Web,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub tracing: Tracing,
 }
 
 /// What the server accepts. Sizes in bytes, after decompression.
@@ -220,6 +225,25 @@ pub struct Web {
     pub allowed_origins: Vec<AllowedOrigin>,
 }
 
+/// Where traces of calls go.
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Tracing {
+    /// Send traces of calls to a collector of OpenTelemetry, by OTLP over gRPC, such as
+    /// http://127.0.0.1:4317; takes a program that was built with the feature 'otlp'
+    #[arg(long, env = "NEWSPRINT_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+
+    /// Which part of the calls is traced, from 0 to 1, of those whose clients do not say whether
+    /// theirs are
+    #[arg(long, env = "NEWSPRINT_OTLP_SAMPLE_RATIO", value_name = "RATIO", default_value_t = Tracing::default().otlp_sample_ratio)]
+    pub otlp_sample_ratio: f64,
+
+    /// What the server is called in traces
+    #[arg(long, env = "NEWSPRINT_OTLP_SERVICE_NAME", value_name = "NAME", default_value_t = Tracing::default().otlp_service_name)]
+    pub otlp_service_name: String,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -238,6 +262,17 @@ impl Default for Config {
             connections: ConnectionLimits::default(),
             security: Security::default(),
             web: Web::default(),
+            tracing: Tracing::default(),
+        }
+    }
+}
+
+impl Default for Tracing {
+    fn default() -> Self {
+        Tracing {
+            otlp_endpoint: None,
+            otlp_sample_ratio: 0.01,
+            otlp_service_name: "newsprint".to_owned(),
         }
     }
 }
@@ -337,6 +372,23 @@ impl ConnectionLimits {
 
     pub fn age_grace(&self) -> Duration {
         Duration::from_secs(self.connection_age_grace_seconds_max)
+    }
+}
+
+impl Tracing {
+    fn check(&self) -> Result<(), ConfigError> {
+        if !(0.0..=1.0).contains(&self.otlp_sample_ratio) {
+            return Err(ConfigError::NoShare("otlp-sample-ratio", self.otlp_sample_ratio));
+        }
+        let is_url = |url: &String| {
+            url.parse::<Uri>().is_ok_and(|url| {
+                matches!(url.scheme_str(), Some("http" | "https")) && url.authority().is_some()
+            })
+        };
+        match &self.otlp_endpoint {
+            Some(url) if !is_url(url) => Err(ConfigError::NoUrl("otlp-endpoint", url.clone())),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -532,6 +584,10 @@ pub enum ConfigError {
     Flags(#[from] clap::Error),
     #[error("{name} must be between {min} and {max}, not {value}")]
     OutOfRange { name: &'static str, min: usize, max: usize, value: usize },
+    #[error("{0} must be between 0 and 1, not {1}")]
+    NoShare(&'static str, f64),
+    #[error("{0} must be a URL such as http://127.0.0.1:4317, not '{1}'")]
+    NoUrl(&'static str, String),
     #[error("{name} makes sense together with {needs} only")]
     Needs { name: &'static str, needs: &'static str },
 }
@@ -552,6 +608,7 @@ impl Config {
         config.limits.check()?;
         config.connections.check()?;
         config.security.check()?;
+        config.tracing.check()?;
         Ok(config)
     }
 
@@ -866,6 +923,8 @@ mod tests {
         check("tls-client-auth = 'optional'", "tokens");
         check("tls-client-auth = 'maybe'", "tls-client-auth");
         check("reflection = 'no'", "reflection");
+        check("otlp-sample-ratio = 1.5", "otlp-sample-ratio must be between 0 and 1");
+        check("otlp-endpoint = 'collector:4317'", "otlp-endpoint must be a URL");
         let missing = load_flags(["--config", "missing.toml"].map(String::from));
         assert!(missing.unwrap_err().to_string().contains("missing.toml"));
     }

@@ -51,7 +51,7 @@ use crate::api::{AdminApi, ArticleApi, DESCRIPTORS, EngineSlot};
 use crate::config::{Config, Security};
 use crate::engine::{Engine, EngineError};
 use crate::store::{EmbeddedStore, StoreError, StoreOptions};
-use crate::telemetry;
+use crate::telemetry::{self, Traces};
 
 /// Commands beside those of admitted articles that may wait for the store's writer.
 const ADMIN_COMMANDS_MAX: usize = 64;
@@ -110,6 +110,7 @@ pub async fn run(
     let connections = listener::within_descriptors(config.connections);
     let config = Config { connections, ..config };
     let doors = Doors::load(&config.security)?;
+    let traces = Traces::start(&config.tracing).map_err(ServerError::Startup)?;
     let admin = match config.security.admin_listen {
         Some(address) => Some(listen_for_admin(address).await?),
         None => None,
@@ -147,6 +148,7 @@ pub async fn run(
         tls: doors.tls.clone(),
         has_admin_port: admin.is_some(),
         overload: overload.clone(),
+        traces: traces.clone(),
     });
     let page_calls = PageCalls::new(Arc::clone(&edge));
     let _http = http::start(http, health.clone(), console.map(|_| page_calls.clone()))?;
@@ -205,6 +207,7 @@ pub async fn run(
             tracing::warn!("asked to stop again; ending the calls in work");
         }
     }
+    traces.end().await;
     tracing::info!("stopped");
     Ok(())
 }
