@@ -17,6 +17,7 @@ use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
 use figment::value::Value;
 use serde::{Deserialize, Serialize};
+use tonic::codegen::http::Uri;
 use tonic::codegen::http::uri::Authority;
 
 use crate::admission::{Admission, Amount};
@@ -95,6 +96,10 @@ pub struct Config {
     #[command(flatten)]
     #[serde(flatten)]
     pub web: Web,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub tracing: Tracing,
 }
 
 /// What the server accepts. Sizes in bytes, after decompression.
@@ -179,6 +184,11 @@ pub struct Security {
     #[arg(long, env = "NEWSPRINT_SERVER_TLS_CLIENT_CA", value_name = "FILE")]
     pub tls_client_ca: Option<PathBuf>,
 
+    /// Refuse the certificates that the lists in this PEM file name as revoked: one list of each of
+    /// those authorities; read again when it changes
+    #[arg(long, env = "NEWSPRINT_SERVER_TLS_CLIENT_CRL", value_name = "FILE")]
+    pub tls_client_crl: Option<PathBuf>,
+
     /// Whether clients without a certificate are refused, or may show a token instead
     #[arg(long, env = "NEWSPRINT_SERVER_TLS_CLIENT_AUTH", value_name = "WHEN", value_enum, default_value_t = Security::default().tls_client_auth)]
     pub tls_client_auth: ClientAuth,
@@ -220,6 +230,25 @@ pub struct Web {
     pub allowed_origins: Vec<AllowedOrigin>,
 }
 
+/// Where traces of calls go.
+#[derive(Debug, Clone, PartialEq, Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Tracing {
+    /// Send traces of calls to a collector of OpenTelemetry, by OTLP over gRPC, such as
+    /// http://127.0.0.1:4317; takes a program that was built with the feature 'otlp'
+    #[arg(long, env = "NEWSPRINT_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+
+    /// Which part of the calls is traced, from 0 to 1, of those whose clients do not say whether
+    /// theirs are
+    #[arg(long, env = "NEWSPRINT_OTLP_SAMPLE_RATIO", value_name = "RATIO", default_value_t = Tracing::default().otlp_sample_ratio)]
+    pub otlp_sample_ratio: f64,
+
+    /// What the server is called in traces
+    #[arg(long, env = "NEWSPRINT_OTLP_SERVICE_NAME", value_name = "NAME", default_value_t = Tracing::default().otlp_service_name)]
+    pub otlp_service_name: String,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -239,6 +268,17 @@ impl Default for Config {
             connections: ConnectionLimits::default(),
             security: Security::default(),
             web: Web::default(),
+            tracing: Tracing::default(),
+        }
+    }
+}
+
+impl Default for Tracing {
+    fn default() -> Self {
+        Tracing {
+            otlp_endpoint: None,
+            otlp_sample_ratio: 0.01,
+            otlp_service_name: "newsprint".to_owned(),
         }
     }
 }
@@ -282,6 +322,7 @@ impl Default for Security {
             tls_cert: None,
             tls_key: None,
             tls_client_ca: None,
+            tls_client_crl: None,
             tls_client_auth: ClientAuth::Required,
             tokens: None,
             admin_listen: None,
@@ -340,6 +381,23 @@ impl ConnectionLimits {
     }
 }
 
+impl Tracing {
+    fn check(&self) -> Result<(), ConfigError> {
+        if !(0.0..=1.0).contains(&self.otlp_sample_ratio) {
+            return Err(ConfigError::NoShare("otlp-sample-ratio", self.otlp_sample_ratio));
+        }
+        let is_url = |url: &String| {
+            url.parse::<Uri>().is_ok_and(|url| {
+                matches!(url.scheme_str(), Some("http" | "https")) && url.authority().is_some()
+            })
+        };
+        match &self.otlp_endpoint {
+            Some(url) if !is_url(url) => Err(ConfigError::NoUrl("otlp-endpoint", url.clone())),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Security {
     fn check(&self) -> Result<(), ConfigError> {
         let is_optional = self.tls_client_auth == ClientAuth::Optional;
@@ -347,6 +405,12 @@ impl Security {
             (self.tls_cert.is_some(), "tls-cert", "tls-key", self.tls_key.is_some()),
             (self.tls_key.is_some(), "tls-key", "tls-cert", self.tls_cert.is_some()),
             (self.tls_client_ca.is_some(), "tls-client-ca", "tls-cert", self.tls_cert.is_some()),
+            (
+                self.tls_client_crl.is_some(),
+                "tls-client-crl",
+                "tls-client-ca",
+                self.tls_client_ca.is_some(),
+            ),
             // Otherwise certificates would be asked for and nobody would have to have one.
             (is_optional, "tls-client-auth = optional", "tokens", self.tokens.is_some()),
         ] {
@@ -571,6 +635,10 @@ pub enum ConfigError {
     Flags(#[from] clap::Error),
     #[error("{name} must be between {min} and {max}, not {value}")]
     OutOfRange { name: &'static str, min: usize, max: usize, value: usize },
+    #[error("{0} must be between 0 and 1, not {1}")]
+    NoShare(&'static str, f64),
+    #[error("{0} must be a URL such as http://127.0.0.1:4317, not '{1}'")]
+    NoUrl(&'static str, String),
     #[error("{name} makes sense together with {needs} only")]
     Needs { name: &'static str, needs: &'static str },
 }
@@ -591,6 +659,7 @@ impl Config {
         config.limits.check()?;
         config.connections.check()?;
         config.security.check()?;
+        config.tracing.check()?;
         Ok(config)
     }
 
@@ -680,6 +749,32 @@ fn check(name: &'static str, value: usize, min: usize, max: usize) -> Result<(),
     } else {
         Err(ConfigError::OutOfRange { name, min, max, value })
     }
+}
+
+/// A file of settings is refused, or can be worked with: the limits hold together, and the settings
+/// are the same when they are written down and read again.
+#[cfg(any(fuzzing, test))]
+#[expect(clippy::unwrap_used, reason = "an oracle says no by a panic")]
+pub fn check_file(text: &str) {
+    // Names are not looked up: that would ask other machines.
+    let is_literal = |value: &Value| {
+        value.as_str().is_none_or(|text| text == "off" || text.parse::<SocketAddr>().is_ok())
+    };
+    let settings = Figment::from(Toml::string(text)).extract::<BTreeMap<String, Value>>();
+    let addresses = ["listen", "http", "admin-listen"];
+    if settings.is_ok_and(|it| !addresses.iter().all(|key| it.get(*key).is_none_or(is_literal))) {
+        return;
+    }
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    let command = Config::augment_args(clap::Command::new("serve").no_binary_name(true));
+    let flags = [std::ffi::OsStr::new("--config"), file.path().as_os_str()];
+    let Ok(config) = Config::load(&command.try_get_matches_from(flags).unwrap()) else { return };
+    config.limits.admission();
+    config.connections.age_max();
+    assert!(config.limits.batch_articles_max() > 0);
+    let written = Figment::from(Serialized::defaults(&config)).extract::<Config>().unwrap();
+    assert_eq!(Config { config: None, ..config }, written);
 }
 
 impl Limits {
@@ -883,9 +978,12 @@ mod tests {
         check("receive-seconds-max = 0", "receive-seconds-max");
         check("tls-cert = 'server.crt'", "tls-key");
         check("tls-client-ca = 'ca.crt'", "tls-cert");
+        check("tls-client-crl = 'ca.crl'", "tls-client-ca");
         check("tls-client-auth = 'optional'", "tokens");
         check("tls-client-auth = 'maybe'", "tls-client-auth");
         check("reflection = 'no'", "reflection");
+        check("otlp-sample-ratio = 1.5", "otlp-sample-ratio must be between 0 and 1");
+        check("otlp-endpoint = 'collector:4317'", "otlp-endpoint must be a URL");
         let missing = load_flags(["--config", "missing.toml"].map(String::from));
         assert!(missing.unwrap_err().to_string().contains("missing.toml"));
     }

@@ -1,11 +1,15 @@
 //! What must hold whatever bytes come in: oracles for all that reads what strangers send or what a
 //! disk returns. The targets of `fuzz/` are one line each around these functions, and `cargo test`
-//! asks them about every input of `fuzz/corpus/`, so what was found once stays found.
+//! asks them about every input of `fuzz/corpus/`, so what was found once stays found, and about some
+//! made of those.
 #![expect(clippy::unwrap_used, reason = "an oracle says no by a panic")]
+
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use prost::Message;
 
+use crate::access::Identities;
 use crate::api::pb;
 use crate::config::Limits;
 use crate::duplicates::{Counts, Judge, Known, Probe, Sketch, posting_keys};
@@ -73,7 +77,7 @@ pub fn sketches(data: &[u8]) {
         let counts = Counts::default();
         counts.add(&sketch, None);
         counts.add(&sketch, Some(Known::new(&sketch)));
-        let judge = built_in_judge();
+        let judge = &*BUILT_IN_JUDGE;
         let comparison = judge.compare(&Probe::new(&sketch, &counts), &sketch);
         assert!((0.0..=1.0).contains(&comparison.probability));
     }
@@ -112,33 +116,42 @@ pub fn model(data: &[u8]) {
     }
 }
 
-fn built_in_judge() -> Judge {
-    let model = Model::from_bytes(include_bytes!("../models/topics.bin")).unwrap();
-    serde_json::from_slice(&model.judge.unwrap()).unwrap()
+/// A file of settings and one of identities: refused, or settings that can be worked with and that
+/// are the same when they are written down and read again.
+pub fn settings(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    crate::config::check_file(text);
+    let _ = Identities::parse(text);
 }
 
+/// A file to import.
+#[cfg(fuzzing)]
+pub fn import(data: &[u8]) {
+    crate::cli::check_import(data);
+}
+
+static BUILT_IN_JUDGE: LazyLock<Judge> = LazyLock::new(|| {
+    let model = Model::from_bytes(include_bytes!("../models/topics.bin")).unwrap();
+    serde_json::from_slice(&model.judge.unwrap()).unwrap()
+});
+
+#[cfg(test)]
+#[path = "../fuzz/mutate.rs"]
+mod mutate;
+
+/// A target each, so that they run side by side.
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::mutate::ask;
 
-    #[test]
-    fn what_was_found_once_stays_found() {
-        type Check = fn(&[u8]);
-        let targets: [(&str, Check); 6] = [
-            ("text", text),
-            ("request", request),
-            ("page_token", page_token),
-            ("records", records),
-            ("sketches", sketches),
-            ("model", model),
-        ];
-        for (name, check) in targets {
-            let folder = format!("{}/fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
-            let inputs: Vec<_> = std::fs::read_dir(&folder).unwrap().collect();
-            assert!(!inputs.is_empty(), "{folder} is empty");
-            for input in inputs {
-                check(&std::fs::read(input.unwrap().path()).unwrap());
-            }
-        }
+    macro_rules! targets {
+        ($($name:ident),*) => {
+            $(#[test]
+            fn $name() {
+                ask(stringify!($name), super::$name);
+            })*
+        };
     }
+
+    targets!(text, request, page_token, records, sketches, model, settings);
 }

@@ -28,12 +28,19 @@
 //! * [`client`]: the other side: what a program needs that calls the service.
 //! * [`config`], [`telemetry`]: settings, log, metrics.
 
+#[cfg(fuzzing)]
+extern crate self as newsprint;
+
 pub mod access;
 pub mod admission;
 pub mod analyser;
 pub mod analysis;
 pub mod api;
 pub mod article;
+// The program's own part, for the target that reads files to import.
+#[cfg(fuzzing)]
+#[expect(dead_code, reason = "it is all that the program has")]
+mod cli;
 pub mod client;
 pub mod config;
 pub mod duplicates;

@@ -2,13 +2,13 @@
 
 use tonic::{Request, Response, Status};
 
-use super::convert::{collection_name, collections_page, settings_from, timestamp_to};
+use super::convert::{collection_name, collections_page, duration_to, settings_from, timestamp_to};
 use super::error::Violations;
 use super::pb::served::admin_service_server::AdminService;
 use super::{EngineSlot, pb};
 use crate::analyser::to_f64;
 use crate::article::{ArticleId, BackupName};
-use crate::config::Limits;
+use crate::config::{ConnectionLimits, Limits};
 use crate::kernel::Kernel;
 use crate::simhash;
 
@@ -16,11 +16,12 @@ use crate::simhash;
 #[derive(Clone)]
 pub struct AdminApi {
     engine: EngineSlot,
+    connections: ConnectionLimits,
 }
 
 impl AdminApi {
-    pub fn new(engine: EngineSlot) -> Self {
-        AdminApi { engine }
+    pub fn new(engine: EngineSlot, connections: ConnectionLimits) -> Self {
+        AdminApi { engine, connections }
     }
 }
 
@@ -59,6 +60,12 @@ impl AdminService for AdminApi {
                 in_flight_max: limits.in_flight_max as i64,
                 fingerprint_words_min: simhash::WORDS_MIN as i64,
                 collection_count_max: limits.collections_max as i64,
+                memory_bytes_max: limits.memory_bytes_max as i64,
+                connection_count_max: self.connections.connections_max as i64,
+                idle_max: Some(duration_to(self.connections.idle_max())),
+                receive_max: Some(duration_to(self.connections.receive_max())),
+                answer_max: Some(duration_to(self.connections.answer_max())),
+                connection_age_max: self.connections.age_max().map(duration_to),
             }),
             fingerprint_scheme: simhash::SCHEME.to_owned(),
             kernel: Kernel::active().name().to_owned(),

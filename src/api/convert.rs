@@ -511,16 +511,20 @@ fn retention_from(retention: prost_types::Duration) -> Result<Duration, &'static
     }
 }
 
+pub fn duration_to(duration: Duration) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: duration.as_secs() as i64,
+        nanos: duration.subsec_nanos() as i32,
+    }
+}
+
 impl From<CollectionInfo> for pb::Collection {
     fn from(info: CollectionInfo) -> Self {
         let settings = info.settings;
         pb::Collection {
             collection: info.name.to_string(),
             settings: Some(pb::CollectionSettings {
-                retention: settings.retention.map(|retention| prost_types::Duration {
-                    seconds: retention.as_secs() as i64,
-                    nanos: retention.subsec_nanos() as i32,
-                }),
+                retention: settings.retention.map(duration_to),
                 keep_bodies: Some(settings.keep_bodies),
                 candidate_hamming_distance: Some(settings.candidate_hamming_distance as i32),
                 near_threshold: settings.near_threshold,

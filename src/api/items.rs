@@ -88,9 +88,7 @@ impl Articles {
         limits: Limits,
     ) -> Result<Submission, Violations> {
         let decode = |bytes: &Bytes| {
-            if has_too_many_fields(bytes) {
-                return Err(Violations::one(field, "has more fields than an article can have"));
-            }
+            check_fields(bytes).map_err(|what| Violations::one(field, what))?;
             pb::Article::decode(bytes.clone()).map_err(|error| broken(field, bytes, &error))
         };
         let article = article.map(decode).transpose()?;
@@ -121,19 +119,24 @@ impl Articles {
 /// read.
 const OTHER_FIELDS_MAX: usize = 200;
 
-fn has_too_many_fields(article: &Bytes) -> bool {
+/// Refuses what the decoder would take and must not: too many fields, and attributes that are written
+/// as if they were none, of which it does not look how they are written.
+fn check_fields(article: &Bytes) -> Result<(), &'static str> {
     let mut buf = article.clone();
     for _ in 0..Limits::ATTRIBUTES_MAX + OTHER_FIELDS_MAX {
-        let Ok((tag, wire_type)) = decode_key(&mut buf) else { return false };
+        let Ok((tag, wire_type)) = decode_key(&mut buf) else { return Ok(()) };
+        if tag == ATTRIBUTES && wire_type != WireType::LengthDelimited {
+            return Err("is no article: its attributes are no messages");
+        }
         // What is broken here is told where it is decoded.
         if skip_field(wire_type, tag, &mut buf, DecodeContext::default()).is_err() {
-            return false;
+            return Ok(());
         }
         if !buf.has_remaining() {
-            return false;
+            return Ok(());
         }
     }
-    true
+    Err("has more fields than an article can have")
 }
 
 const NOT_UTF8: &str = "must be valid UTF-8";
@@ -216,6 +219,9 @@ pub fn check_request(message: Bytes, limits: Limits) {
     let Ok(one) = Articles::read_one(message.clone()) else { return };
     let id = one.article_id();
     let _ = one.submission(limits);
+    if one.articles.first().is_some_and(|article| check_fields(article).is_err()) {
+        return;
+    }
     if let Ok(whole) = pb::SubmitArticleRequest::decode(message) {
         assert_eq!(id, whole.article.unwrap_or_default().article_id);
     }

@@ -110,6 +110,14 @@ fn print_info(info: &pb::GetServerInfoResponse, addr: &str) -> Result<()> {
                 limits.batch_article_count_max, limits.in_flight_max, limits.collection_count_max
             ),
         ),
+        (
+            "",
+            format!(
+                "{} of requests and answers, {} connections",
+                bytes(limits.memory_bytes_max),
+                limits.connection_count_max
+            ),
+        ),
     ];
     for (label, text) in rows {
         output::write_label(&mut out, label)?;

@@ -31,6 +31,9 @@ mod token;
 mod train;
 mod watch;
 
+#[cfg(fuzzing)]
+pub use formats::check_import;
+
 use std::fmt::Write as _;
 use std::io;
 use std::process::ExitCode;

@@ -16,6 +16,7 @@ use super::guard::Caller;
 use super::ids::Ids;
 use crate::api::pb::ErrorReason;
 use crate::api::{reason_name, reason_of, reasons};
+use crate::telemetry::{CallSpan, Traces};
 
 /// The codes of gRPC, by number, as metrics and logs name them.
 const CODES: [&str; 17] = [
@@ -74,6 +75,19 @@ impl Meters {
         UNKNOWN.get_or_init(|| Self::with("unknown", "unknown", "unknown"))
     }
 
+    /// Begins the span of a call, if calls of the method are traced: the framework's are not, for
+    /// every probe of health would be one.
+    pub fn span(&self, traces: &Traces, ids: &mut Ids, peer: SocketAddr) -> CallSpan {
+        if !self.is_own {
+            return CallSpan::default();
+        }
+        let span = traces.begin(&self.method, ids.parent(), ids.request(), peer);
+        if let Some((trace, span)) = span.ids() {
+            ids.trace_as(trace, span);
+        }
+        span
+    }
+
     fn with(service: &str, method: &str, kind: &'static str) -> Self {
         let labels = || {
             [("grpc_service", service), ("grpc_method", method), ("grpc_type", kind)]
@@ -103,6 +117,7 @@ pub struct CallCount {
     ids: Arc<Ids>,
     /// Whoever makes it, once he was let in.
     pub caller: Option<Caller>,
+    span: CallSpan,
     overload: Overload,
     is_ended: bool,
 }
@@ -113,6 +128,7 @@ impl CallCount {
         peer: SocketAddr,
         ids: Arc<Ids>,
         overload: &Overload,
+        span: CallSpan,
     ) -> Self {
         meters.started.increment(1);
         CallCount {
@@ -121,6 +137,7 @@ impl CallCount {
             peer,
             ids,
             caller: None,
+            span,
             overload: overload.clone(),
             is_ended: false,
         }
@@ -138,13 +155,17 @@ impl CallCount {
             handled.increment(1);
         }
         self.meters.seconds.record(took.as_secs_f64());
-        if let Some(caller) = self.caller.take() {
+        let caller = self.caller.take();
+        if let Some(caller) = &caller {
             caller.audit(status.code());
         }
+        let collection = caller.map(|caller| caller.collection()).unwrap_or_default();
         if status.code() == Code::Ok {
+            self.span.end(Code::Ok, None, &collection);
             return;
         }
         let reason = reason_of(status);
+        self.span.end(status.code(), Some(reason_name(reason)), &collection);
         counter!("newsprint_refusals_total", "reason" => reason_name(reason)).increment(1);
         if reason == ErrorReason::Overloaded {
             self.overload.refused();

@@ -38,6 +38,7 @@ use crate::api::{
     unknown_method, with_request_id,
 };
 use crate::config::{ConnectionLimits, Limits};
+use crate::telemetry::Traces;
 
 /// What a call takes beside its message: headers, tasks, the framework's part.
 const CALL_BYTES: usize = 8 << 10;
@@ -70,6 +71,7 @@ pub struct Edge {
     /// Whether `AdminService` is served on a listener of its own, and only there.
     pub has_admin_port: bool,
     pub overload: Overload,
+    pub traces: Traces,
 }
 
 /// A method that the server has.
@@ -158,16 +160,18 @@ pub async fn answer(
     request: Request<Incoming>,
 ) -> Response<Answer> {
     let peer = ongoing.peer();
-    let ids = Arc::new(Ids::of(request.headers()));
+    let mut ids = Ids::of(request.headers());
     let method = method(request.uri().path()).filter(|method| edge.serves(method, peer.port));
     let meters = method.map_or_else(Meters::of_unknown, |method| &method.meters);
-    let mut count = CallCount::begin(meters, peer.address, Arc::clone(&ids), &edge.overload);
+    let span = meters.span(&edge.traces, &mut ids, peer.address);
+    let (ids, is_traced) = (Arc::new(ids), span.is_traced());
+    let mut count = CallCount::begin(meters, peer.address, Arc::clone(&ids), &edge.overload, span);
     let (client, aside) = ongoing.clients();
     let mut held = None;
     let admitted = match method {
         None => Err(unknown_method()),
         Some(method) => {
-            let admitted = edge.guard.admit(method, request.headers(), peer, &ids);
+            let admitted = edge.guard.admit(method, request.headers(), peer, &ids, is_traced);
             admitted.map(|caller| (method, caller))
         }
     };

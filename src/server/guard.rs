@@ -94,6 +94,7 @@ impl Guard {
         headers: &HeaderMap,
         peer: &Peer,
         ids: &Arc<Ids>,
+        is_traced: bool,
     ) -> Result<Caller, Status> {
         let mut given = headers.get_all(header::AUTHORIZATION).iter().map(|value| value.as_bytes());
         let authorization = match (given.next(), given.next()) {
@@ -107,6 +108,7 @@ impl Guard {
             method,
             ids: Arc::clone(ids),
             peer: peer.clone(),
+            is_traced,
             collection: Mutex::default(),
         }));
         caller.may_go_on()?;
@@ -124,7 +126,8 @@ struct Inner {
     method: &'static Method,
     ids: Arc<Ids>,
     peer: Peer,
-    /// Of a call that is written to the log.
+    is_traced: bool,
+    /// Of a call that is written to the log or traced.
     collection: Mutex<String>,
 }
 
@@ -141,6 +144,11 @@ impl Caller {
         let identity = self.identity()?;
         let is_limited = identity.as_ref().is_some_and(|identity| identity.is_limited());
         if !is_limited && !method.is_admin {
+            if let Some(field) = method.collection.filter(|_| self.0.is_traced)
+                && let Ok(Ok(collection)) = collection_of(message, field)
+            {
+                collection.as_str().clone_into(&mut self.0.collection.lock());
+            }
             return Ok(());
         }
         let collection = match method.collection {
@@ -163,6 +171,11 @@ impl Caller {
             return Ok(());
         }
         Err(self.refused(collection_forbidden(), &identity.name))
+    }
+
+    /// The collection that the call is about, where that was looked at.
+    pub fn collection(&self) -> String {
+        self.0.collection.lock().clone()
     }
 
     /// Who the caller is; None if nobody asks.
@@ -216,7 +229,7 @@ impl Caller {
 
     /// Writes down what became of a call of `AdminService`.
     pub fn audit(&self, code: Code) {
-        let Inner { guard, credential, method, ids, peer, collection } = &*self.0;
+        let Inner { guard, credential, method, ids, peer, collection, .. } = &*self.0;
         if !method.is_admin {
             return;
         }

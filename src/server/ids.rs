@@ -19,12 +19,16 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 pub struct Ids {
     request: HeaderValue,
     trace: Option<Trace>,
+    /// The id of the server's own span.
+    span: String,
 }
 
 /// The trace that a call belongs to: <https://www.w3.org/TR/trace-context/#traceparent-header>.
 #[derive(Debug)]
 struct Trace {
     id: String,
+    /// The span that it was called from.
+    parent: String,
     flags: String,
 }
 
@@ -38,7 +42,23 @@ impl Ids {
         };
         let request = headers.get(REQUEST_ID).filter(is_fit).cloned();
         let trace = headers.get(TRACEPARENT).and_then(|value| trace(value.to_str().ok()?));
-        Ids { request: request.unwrap_or_else(new_request_id), trace }
+        let span = format!("{:016x}", next_number() | 1);
+        Ids { request: request.unwrap_or_else(new_request_id), trace, span }
+    }
+
+    /// Takes part in a trace with this span: the client's, or one that begins here.
+    pub fn trace_as(&mut self, trace: String, span: String) {
+        self.span = span;
+        self.trace.get_or_insert_with(|| Trace {
+            id: trace,
+            parent: String::new(),
+            flags: "01".to_owned(),
+        });
+    }
+
+    /// What it was called from: the ids of trace and span, and flags.
+    pub fn parent(&self) -> Option<(&str, &str, &str)> {
+        self.trace.as_ref().map(|trace| (&*trace.id, &*trace.parent, &*trace.flags))
     }
 
     pub fn request(&self) -> &str {
@@ -54,8 +74,8 @@ impl Ids {
     /// Tells them to the client.
     pub fn tell(&self, headers: &mut HeaderMap) {
         headers.insert(REQUEST_ID, self.request.clone());
-        if let Some(Trace { id, flags }) = &self.trace {
-            let parent = format!("00-{id}-{:016x}-{flags}", next_number() | 1);
+        if let Some(Trace { id, flags, .. }) = &self.trace {
+            let parent = format!("00-{id}-{}-{flags}", self.span);
             if let Ok(parent) = HeaderValue::try_from(parent) {
                 headers.insert(TRACEPARENT, parent);
             }
@@ -74,8 +94,11 @@ fn trace(value: &str) -> Option<Trace> {
     // Later versions may have more to say; this one has not.
     let is_whole = version != "00" || parts.next().is_none();
     let is_named = is_hex(id, 32) && is_set(id) && is_hex(parent, 16) && is_set(parent);
-    (is_known && is_whole && is_named && is_hex(flags, 2))
-        .then(|| Trace { id: id.to_owned(), flags: flags.to_owned() })
+    (is_known && is_whole && is_named && is_hex(flags, 2)).then(|| Trace {
+        id: id.to_owned(),
+        parent: parent.to_owned(),
+        flags: flags.to_owned(),
+    })
 }
 
 /// An id that no other request has, of this process or another: a random number at the start, and

@@ -15,10 +15,37 @@ use tokio::task::JoinSet;
 use super::connection::{self, Peer, Port};
 use super::contract::Edge;
 use super::tls::{self, Tls};
+use crate::config::ConnectionLimits;
 
 /// How long no connection is taken in after one could not be, at first and at most.
 const PAUSE: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Files that the store may have to open, of which connections must not keep it.
+#[cfg(unix)]
+const STORE_FILES: u64 = 1000;
+
+/// These limits, or with fewer connections if the process may not open as many files: the store gets
+/// what it needs, or half of what there is.
+#[cfg(unix)]
+pub fn within_descriptors(limits: ConnectionLimits) -> ConnectionLimits {
+    let Ok((descriptors, _)) = rlimit::getrlimit(rlimit::Resource::NOFILE) else { return limits };
+    let left = descriptors.saturating_sub(STORE_FILES).max(descriptors / 2);
+    let connections_max = limits.connections_max.min(usize::try_from(left).unwrap_or(usize::MAX));
+    if connections_max < limits.connections_max {
+        tracing::warn!(
+            descriptors,
+            connections_max,
+            "fewer connections are taken in than connections-max says: the store needs files too"
+        );
+    }
+    ConnectionLimits { connections_max, ..limits }
+}
+
+#[cfg(not(unix))]
+pub fn within_descriptors(limits: ConnectionLimits) -> ConnectionLimits {
+    limits
+}
 
 /// Serves what comes in until the server drains, and then what is there until it has ended.
 pub async fn serve(

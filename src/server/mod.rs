@@ -53,7 +53,7 @@ use crate::engine::{Engine, EngineError};
 use crate::store::{EmbeddedStore, StoreError, StoreOptions};
 #[cfg(feature = "redis")]
 use crate::store::{RedisSettings, RedisStore};
-use crate::telemetry;
+use crate::telemetry::{self, Traces};
 
 /// Commands beside those of admitted articles that may wait for the store's writer.
 const ADMIN_COMMANDS_MAX: usize = 64;
@@ -111,7 +111,10 @@ pub async fn run(
     telemetry::metrics();
     let startup = |error: &dyn std::fmt::Display| ServerError::Startup(error.to_string());
     let address = listener.local_addr().map_err(|error| startup(&error))?;
+    let connections = listener::within_descriptors(config.connections);
+    let config = Config { connections, ..config };
     let doors = Doors::load(&config.security)?;
+    let traces = Traces::start(&config.tracing).map_err(ServerError::Startup)?;
     let admin = match config.security.admin_listen {
         Some(address) => Some(listen_for_admin(address).await?),
         None => None,
@@ -149,6 +152,7 @@ pub async fn run(
         tls: doors.tls.clone(),
         has_admin_port: admin.is_some(),
         overload: overload.clone(),
+        traces: traces.clone(),
     });
     let page_calls = PageCalls::new(Arc::clone(&edge));
     let _http = http::start(http, health.clone(), console.map(|_| page_calls.clone()))?;
@@ -207,6 +211,7 @@ pub async fn run(
             tracing::warn!("asked to stop again; ending the calls in work");
         }
     }
+    traces.end().await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -328,7 +333,7 @@ fn routes(
         .max_encoding_message_size(message_bytes_max)
         .send_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Zstd);
-    let admin = AdminServiceServer::new(AdminApi::new(engine.clone()))
+    let admin = AdminServiceServer::new(AdminApi::new(engine.clone(), config.connections))
         .max_decoding_message_size(message_bytes_max)
         .max_encoding_message_size(message_bytes_max)
         .send_compressed(CompressionEncoding::Gzip)

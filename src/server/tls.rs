@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use metrics::gauge;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -32,6 +32,8 @@ enum TlsError {
     NoX509(&'static str),
     #[error("tls-client-ca: {0}")]
     Authority(String),
+    #[error("tls-client-crl has no list of revoked certificates in PEM")]
+    NoList,
     #[error(transparent)]
     Rustls(#[from] rustls::Error),
 }
@@ -47,6 +49,7 @@ impl Tls {
         };
         let mut files = vec![cert.clone(), key.clone()];
         files.extend(settings.tls_client_ca.clone());
+        files.extend(settings.tls_client_crl.clone());
         let client_auth = settings.tls_client_auth;
         let make = move |contents: &Contents| server_config(contents, client_auth);
         Ok(Some(Tls(Watched::new("certificates", files, make)?)))
@@ -63,7 +66,7 @@ impl Tls {
 }
 
 fn server_config(contents: &Contents, client_auth: ClientAuth) -> Result<ServerConfig, TlsError> {
-    let [cert, key, ca @ ..] = &contents[..] else {
+    let [cert, key, clients @ ..] = &contents[..] else {
         return Err(TlsError::NoCertificate("tls-cert"));
     };
     let chain = certificates("tls-cert", cert)?;
@@ -72,9 +75,11 @@ fn server_config(contents: &Contents, client_auth: ClientAuth) -> Result<ServerC
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?;
-    let builder = match ca.first() {
-        None => builder.with_no_client_auth(),
-        Some(ca) => builder.with_client_cert_verifier(verifier(ca, provider, client_auth)?),
+    let builder = match clients {
+        [] => builder.with_no_client_auth(),
+        [ca, lists @ ..] => {
+            builder.with_client_cert_verifier(verifier(ca, lists, provider, client_auth)?)
+        }
     };
     // It is refused here if the key is not the certificate's.
     let mut config = builder.with_single_cert(chain, key)?;
@@ -105,6 +110,7 @@ fn earliest_expiry(chain: &[CertificateDer<'_>]) -> Result<i64, TlsError> {
 
 fn verifier(
     ca: &[u8],
+    lists: &[Vec<u8>],
     provider: Arc<rustls::crypto::CryptoProvider>,
     client_auth: ClientAuth,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
@@ -112,7 +118,17 @@ fn verifier(
     for authority in certificates("tls-client-ca", ca)? {
         roots.add(authority).map_err(|error| TlsError::Authority(error.to_string()))?;
     }
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let mut revoked = Vec::new();
+    for file in lists {
+        let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(file).collect();
+        let lists = lists.map_err(|error| TlsError::NoPem("tls-client-crl", error))?;
+        if lists.is_empty() {
+            return Err(TlsError::NoList);
+        }
+        revoked.extend(lists);
+    }
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).with_crls(revoked);
     let verifier = match client_auth {
         ClientAuth::Required => verifier,
         ClientAuth::Optional => verifier.allow_unauthenticated(),

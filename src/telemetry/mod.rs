@@ -1,8 +1,11 @@
-//! The log and the metrics of the process. Neither ever holds an article's text.
+//! The log, the metrics and the traces of the process. None ever holds an article's text.
 
 mod metrics;
+#[cfg_attr(not(feature = "otlp"), path = "no_traces.rs")]
+mod traces;
 
 pub use self::metrics::{Metrics, metrics};
+pub use self::traces::{CallSpan, Traces};
 
 use std::collections::HashMap;
 use std::io::IsTerminal;

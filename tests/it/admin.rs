@@ -33,6 +33,11 @@ async fn the_server_says_what_it_is() {
     let limits = info.limits.unwrap();
     assert_eq!((limits.title_bytes_max, limits.body_bytes_max), (4096, 1 << 20));
     assert_eq!((limits.message_bytes_max, limits.fingerprint_words_min), (4 << 20, 5));
+    assert_eq!((limits.memory_bytes_max, limits.connection_count_max), (512 << 20, 4096));
+    let seconds = |duration: Option<prost_types::Duration>| duration.map(|time| time.seconds);
+    assert_eq!(seconds(limits.idle_max), Some(900));
+    assert_eq!((seconds(limits.receive_max), seconds(limits.answer_max)), (Some(60), Some(60)));
+    assert_eq!(limits.connection_age_max, None, "any age");
 }
 
 #[tokio::test]

@@ -30,5 +30,7 @@ mod server;
 mod store;
 mod submit;
 mod texts;
+#[cfg(feature = "otlp")]
+mod traces;
 mod upgrade;
 mod wire;

@@ -18,7 +18,10 @@ use newsprint::server::{self, Event, ServerError};
 use newsprint::telemetry;
 use parking_lot::Mutex;
 use prost::Message;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
+    KeyIdMethod, KeyPair, RevokedCertParams, SanType, SerialNumber,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tempfile::TempDir;
@@ -72,6 +75,25 @@ impl Authority {
                 params.subject_alt_names.push(SanType::URI(uri.try_into().unwrap()));
             }
         })
+    }
+
+    /// What it has revoked.
+    fn revoked(&self, serials: &[u64]) -> String {
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: rcgen::date_time_ymd(2026, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2026, 1, 1),
+            next_update: rcgen::date_time_ymd(2090, 1, 1),
+            crl_number: SerialNumber::from(1_u64),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 
     fn sign(&self, change: impl FnOnce(&mut CertificateParams)) -> Pair {
@@ -608,6 +630,46 @@ async fn clients_are_known_by_their_certificates() {
     submit_with(server.address, None).await.unwrap();
     submit_with(server.address, Some(&feed)).await.unwrap();
     assert!(submit_with(server.address, Some(&foreign)).await.is_err());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_revoked_certificate_opens_nothing() {
+    let (folder, authority) = (Secured::folder(), Authority::new());
+    let security = Security {
+        tls_client_ca: Some(write(&folder, "ca.crt", &authority.pem)),
+        tls_client_crl: Some(write(&folder, "ca.crl", &authority.revoked(&[]))),
+        ..tls(&folder, &authority.server(2090))
+    };
+    let server = Secured::start(folder, security).await;
+    let numbered =
+        |serial: u64| authority.sign(|params| params.serial_number = Some(serial.into()));
+    let (stays, goes) = (numbered(7), numbered(8));
+    let submit_with = async |pair: &Pair| {
+        let channel = connect_tls(server.address, client_tls(&authority, Some(pair))).await?;
+        let mut client = article_service_client::ArticleServiceClient::new(channel);
+        let submitted = client.submit_article(submission("", "a")).await;
+        anyhow::Ok(submitted.map(|_| ())?)
+    };
+    let channel = connect_tls(server.address, client_tls(&authority, Some(&stays))).await.unwrap();
+    wait_until_serving(channel).await;
+    submit_with(&stays).await.unwrap();
+    submit_with(&goes).await.unwrap();
+    write(&server.folder, "ca.crl", &authority.revoked(&[8, 9]));
+    server.reload();
+    within(20, async {
+        while submit_with(&goes).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    submit_with(&stays).await.unwrap();
+    // What is no list changes nothing.
+    write(&server.folder, "ca.crl", &authority.pem);
+    server.reload();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(submit_with(&goes).await.is_err());
+    submit_with(&stays).await.unwrap();
     server.stop().await;
 }
 

@@ -1,6 +1,6 @@
-"""Two replicas behind real proxies: mesh.py PROGRAM PROXIES, which scripts/mesh calls.
+"""Two replicas behind real proxies: mesh.py PROGRAM PROXIES ENVOY, which scripts/mesh calls.
 
-Starts nginx and HAProxy as docs/mesh has them set up, with other addresses and files, calls
+Starts nginx, HAProxy and Envoy as docs/mesh has them set up, with other addresses and files, calls
 through each what there is to call, and replaces both replicas under load: with the retry policy of
 docs/mesh/service_config.json no call fails. Once in the clear between proxy and replicas, once over
 TLS and with a token. Prints a line for each check, and the counts at the end.
@@ -141,7 +141,7 @@ def set_up(text: str, changes: dict[str, str]) -> str:
 
 @contextlib.contextmanager
 def proxy(
-    name: str, proxies: Path, folder: Path, replicas: list[Replica], is_tls: bool
+    name: str, proxies: Path, envoy: Path, folder: Path, replicas: list[Replica], is_tls: bool
 ) -> Iterator[str]:
     """Starts a proxy as docs/mesh has it; gives its address."""
     port = free_port()
@@ -166,6 +166,23 @@ def proxy(
             str(proxies / "usr/sbin/nginx"), "-c", str(config), "-p", str(folder),
             "-e", str(folder / "nginx.log"),
             "-g", f"daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;",
+        ]  # fmt: skip
+    elif name == "envoy":
+        del changes["127.0.0.1:50061"], changes["127.0.0.1:50062"]
+        changes["port_value: 50445"] = f"port_value: {port}"
+        changes["port_value: 50061"] = f"port_value: {replicas[0].port}"
+        changes["port_value: 50062"] = f"port_value: {replicas[1].port}"
+        config = folder / "envoy.yaml"
+        text = set_up((DOCS / "envoy.yaml").read_text(), changes)
+        if is_tls:
+            # The lines that say so, without their '#'.
+            above, mark, below = text.partition("      # transport_socket:\n")
+            lines, rest = (mark + below).split("      load_assignment:", 1)
+            text = above + lines.replace("      # ", "      ") + "      load_assignment:" + rest
+        config.write_text(text)
+        command = [
+            str(envoy), "-c", str(config), "--concurrency", "1", "--use-dynamic-base-id",
+            "--disable-hot-restart", "--log-level", "warning",
         ]  # fmt: skip
     else:
         changes["127.0.0.1:50444"] = f"127.0.0.1:{port}"
@@ -366,7 +383,7 @@ def test_channel(name: str, calls: Callable[[], Calls], replicas: list[Replica])
     )
 
 
-def main(program: str, proxies: Path) -> None:
+def main(program: str, proxies: Path, envoy: Path) -> None:
     def same_policy() -> None:
         theirs = json.loads(CLIENTS_CONFIG)["methodConfig"]
         assert json.loads(SERVICE_CONFIG)["methodConfig"] == theirs
@@ -393,8 +410,8 @@ def main(program: str, proxies: Path) -> None:
                 replicas.append(Replica(program, folder, name, flags))
                 stack.callback(replicas[-1].stop)
             between = "TLS and a token" if is_tls else "h2c"
-            for name in ["nginx", "haproxy"]:
-                with proxy(name, proxies, folder, replicas, is_tls) as address:
+            for name in ["nginx", "haproxy", "envoy"]:
+                with proxy(name, proxies, envoy, folder, replicas, is_tls) as address:
                     test_channel(
                         f"{name}, {between}",
                         lambda address=address: Calls(address, folder, token),
@@ -418,4 +435,4 @@ def main(program: str, proxies: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

@@ -229,8 +229,23 @@ type Limits struct {
 	FingerprintWordsMin int64 `protobuf:"varint,12,opt,name=fingerprint_words_min,json=fingerprintWordsMin,proto3" json:"fingerprint_words_min,omitempty"`
 	// Collections.
 	CollectionCountMax int64 `protobuf:"varint,13,opt,name=collection_count_max,json=collectionCountMax,proto3" json:"collection_count_max,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// Bytes of requests and answers that are there at the same time: received, in work or not yet
+	// sent, each weighed as docs/reliability.md tells; beyond it the server answers
+	// RESOURCE_EXHAUSTED. One connection gets no more than it leaves free.
+	MemoryBytesMax int64 `protobuf:"varint,14,opt,name=memory_bytes_max,json=memoryBytesMax,proto3" json:"memory_bytes_max,omitempty"`
+	// Connections; more are closed at once.
+	ConnectionCountMax int64 `protobuf:"varint,15,opt,name=connection_count_max,json=connectionCountMax,proto3" json:"connection_count_max,omitempty"`
+	// How long a connection without calls is kept.
+	IdleMax *durationpb.Duration `protobuf:"bytes,16,opt,name=idle_max,json=idleMax,proto3" json:"idle_max,omitempty"`
+	// How long a message may take to arrive, from its first byte to its last.
+	ReceiveMax *durationpb.Duration `protobuf:"bytes,17,opt,name=receive_max,json=receiveMax,proto3" json:"receive_max,omitempty"`
+	// How long an answer may lie without any of it being taken.
+	AnswerMax *durationpb.Duration `protobuf:"bytes,18,opt,name=answer_max,json=answerMax,proto3" json:"answer_max,omitempty"`
+	// How old a connection may get, give or take a tenth, before its client is told to make a new one;
+	// unset for any age.
+	ConnectionAgeMax *durationpb.Duration `protobuf:"bytes,19,opt,name=connection_age_max,json=connectionAgeMax,proto3" json:"connection_age_max,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Limits) Reset() {
@@ -352,6 +367,48 @@ func (x *Limits) GetCollectionCountMax() int64 {
 		return x.CollectionCountMax
 	}
 	return 0
+}
+
+func (x *Limits) GetMemoryBytesMax() int64 {
+	if x != nil {
+		return x.MemoryBytesMax
+	}
+	return 0
+}
+
+func (x *Limits) GetConnectionCountMax() int64 {
+	if x != nil {
+		return x.ConnectionCountMax
+	}
+	return 0
+}
+
+func (x *Limits) GetIdleMax() *durationpb.Duration {
+	if x != nil {
+		return x.IdleMax
+	}
+	return nil
+}
+
+func (x *Limits) GetReceiveMax() *durationpb.Duration {
+	if x != nil {
+		return x.ReceiveMax
+	}
+	return nil
+}
+
+func (x *Limits) GetAnswerMax() *durationpb.Duration {
+	if x != nil {
+		return x.AnswerMax
+	}
+	return nil
+}
+
+func (x *Limits) GetConnectionAgeMax() *durationpb.Duration {
+	if x != nil {
+		return x.ConnectionAgeMax
+	}
+	return nil
 }
 
 // A label of the topic model.
@@ -1102,7 +1159,7 @@ const file_newsprint_v1_admin_service_proto_rawDesc = "" +
 	"\n" +
 	"start_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12\x1c\n" +
-	"\tlanguages\x18\v \x03(\tR\tlanguages\"\xbe\x04\n" +
+	"\tlanguages\x18\v \x03(\tR\tlanguages\"\x8f\a\n" +
 	"\x06Limits\x12*\n" +
 	"\x11message_bytes_max\x18\x01 \x01(\x03R\x0fmessageBytesMax\x12&\n" +
 	"\x0ftitle_bytes_max\x18\x02 \x01(\x03R\rtitleBytesMax\x12$\n" +
@@ -1117,7 +1174,15 @@ const file_newsprint_v1_admin_service_proto_rawDesc = "" +
 	" \x01(\x03R\vpageSizeMax\x12\"\n" +
 	"\rin_flight_max\x18\v \x01(\x03R\vinFlightMax\x122\n" +
 	"\x15fingerprint_words_min\x18\f \x01(\x03R\x13fingerprintWordsMin\x120\n" +
-	"\x14collection_count_max\x18\r \x01(\x03R\x12collectionCountMax\"?\n" +
+	"\x14collection_count_max\x18\r \x01(\x03R\x12collectionCountMax\x12(\n" +
+	"\x10memory_bytes_max\x18\x0e \x01(\x03R\x0ememoryBytesMax\x120\n" +
+	"\x14connection_count_max\x18\x0f \x01(\x03R\x12connectionCountMax\x124\n" +
+	"\bidle_max\x18\x10 \x01(\v2\x19.google.protobuf.DurationR\aidleMax\x12:\n" +
+	"\vreceive_max\x18\x11 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"receiveMax\x128\n" +
+	"\n" +
+	"answer_max\x18\x12 \x01(\v2\x19.google.protobuf.DurationR\tanswerMax\x12G\n" +
+	"\x12connection_age_max\x18\x13 \x01(\v2\x19.google.protobuf.DurationR\x10connectionAgeMax\"?\n" +
 	"\tTopicInfo\x12\x14\n" +
 	"\x05topic\x18\x01 \x01(\tR\x05topic\x12\x1c\n" +
 	"\tthreshold\x18\x02 \x01(\x01R\tthreshold\"\x14\n" +
@@ -1222,30 +1287,34 @@ var file_newsprint_v1_admin_service_proto_depIdxs = []int32{
 	2,  // 0: newsprint.v1.GetServerInfoResponse.limits:type_name -> newsprint.v1.Limits
 	3,  // 1: newsprint.v1.GetServerInfoResponse.topics:type_name -> newsprint.v1.TopicInfo
 	16, // 2: newsprint.v1.GetServerInfoResponse.start_time:type_name -> google.protobuf.Timestamp
-	16, // 3: newsprint.v1.CreateBackupResponse.snapshot_time:type_name -> google.protobuf.Timestamp
-	9,  // 4: newsprint.v1.Collection.settings:type_name -> newsprint.v1.CollectionSettings
-	16, // 5: newsprint.v1.Collection.create_time:type_name -> google.protobuf.Timestamp
-	17, // 6: newsprint.v1.CollectionSettings.retention:type_name -> google.protobuf.Duration
-	8,  // 7: newsprint.v1.ListCollectionsResponse.collections:type_name -> newsprint.v1.Collection
-	9,  // 8: newsprint.v1.UpdateCollectionRequest.settings:type_name -> newsprint.v1.CollectionSettings
-	8,  // 9: newsprint.v1.UpdateCollectionResponse.collection:type_name -> newsprint.v1.Collection
-	0,  // 10: newsprint.v1.AdminService.GetServerInfo:input_type -> newsprint.v1.GetServerInfoRequest
-	4,  // 11: newsprint.v1.AdminService.ReloadModel:input_type -> newsprint.v1.ReloadModelRequest
-	6,  // 12: newsprint.v1.AdminService.CreateBackup:input_type -> newsprint.v1.CreateBackupRequest
-	10, // 13: newsprint.v1.AdminService.ListCollections:input_type -> newsprint.v1.ListCollectionsRequest
-	12, // 14: newsprint.v1.AdminService.UpdateCollection:input_type -> newsprint.v1.UpdateCollectionRequest
-	14, // 15: newsprint.v1.AdminService.DeleteCollection:input_type -> newsprint.v1.DeleteCollectionRequest
-	1,  // 16: newsprint.v1.AdminService.GetServerInfo:output_type -> newsprint.v1.GetServerInfoResponse
-	5,  // 17: newsprint.v1.AdminService.ReloadModel:output_type -> newsprint.v1.ReloadModelResponse
-	7,  // 18: newsprint.v1.AdminService.CreateBackup:output_type -> newsprint.v1.CreateBackupResponse
-	11, // 19: newsprint.v1.AdminService.ListCollections:output_type -> newsprint.v1.ListCollectionsResponse
-	13, // 20: newsprint.v1.AdminService.UpdateCollection:output_type -> newsprint.v1.UpdateCollectionResponse
-	15, // 21: newsprint.v1.AdminService.DeleteCollection:output_type -> newsprint.v1.DeleteCollectionResponse
-	16, // [16:22] is the sub-list for method output_type
-	10, // [10:16] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	17, // 3: newsprint.v1.Limits.idle_max:type_name -> google.protobuf.Duration
+	17, // 4: newsprint.v1.Limits.receive_max:type_name -> google.protobuf.Duration
+	17, // 5: newsprint.v1.Limits.answer_max:type_name -> google.protobuf.Duration
+	17, // 6: newsprint.v1.Limits.connection_age_max:type_name -> google.protobuf.Duration
+	16, // 7: newsprint.v1.CreateBackupResponse.snapshot_time:type_name -> google.protobuf.Timestamp
+	9,  // 8: newsprint.v1.Collection.settings:type_name -> newsprint.v1.CollectionSettings
+	16, // 9: newsprint.v1.Collection.create_time:type_name -> google.protobuf.Timestamp
+	17, // 10: newsprint.v1.CollectionSettings.retention:type_name -> google.protobuf.Duration
+	8,  // 11: newsprint.v1.ListCollectionsResponse.collections:type_name -> newsprint.v1.Collection
+	9,  // 12: newsprint.v1.UpdateCollectionRequest.settings:type_name -> newsprint.v1.CollectionSettings
+	8,  // 13: newsprint.v1.UpdateCollectionResponse.collection:type_name -> newsprint.v1.Collection
+	0,  // 14: newsprint.v1.AdminService.GetServerInfo:input_type -> newsprint.v1.GetServerInfoRequest
+	4,  // 15: newsprint.v1.AdminService.ReloadModel:input_type -> newsprint.v1.ReloadModelRequest
+	6,  // 16: newsprint.v1.AdminService.CreateBackup:input_type -> newsprint.v1.CreateBackupRequest
+	10, // 17: newsprint.v1.AdminService.ListCollections:input_type -> newsprint.v1.ListCollectionsRequest
+	12, // 18: newsprint.v1.AdminService.UpdateCollection:input_type -> newsprint.v1.UpdateCollectionRequest
+	14, // 19: newsprint.v1.AdminService.DeleteCollection:input_type -> newsprint.v1.DeleteCollectionRequest
+	1,  // 20: newsprint.v1.AdminService.GetServerInfo:output_type -> newsprint.v1.GetServerInfoResponse
+	5,  // 21: newsprint.v1.AdminService.ReloadModel:output_type -> newsprint.v1.ReloadModelResponse
+	7,  // 22: newsprint.v1.AdminService.CreateBackup:output_type -> newsprint.v1.CreateBackupResponse
+	11, // 23: newsprint.v1.AdminService.ListCollections:output_type -> newsprint.v1.ListCollectionsResponse
+	13, // 24: newsprint.v1.AdminService.UpdateCollection:output_type -> newsprint.v1.UpdateCollectionResponse
+	15, // 25: newsprint.v1.AdminService.DeleteCollection:output_type -> newsprint.v1.DeleteCollectionResponse
+	20, // [20:26] is the sub-list for method output_type
+	14, // [14:20] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_newsprint_v1_admin_service_proto_init() }

@@ -104,14 +104,26 @@ impl Source {
     /// with one error.
     pub fn open(path: &Path, reading: &Reading) -> Result<Source> {
         let name = display_name(path);
-        let mapping = reading.mapping.clone();
         if path.is_dir() {
+            let mapping = reading.mapping.clone();
             return Ok(Source { kind: Kind::Folder(path.to_owned()), mapping });
         }
         let (packed, position) = read(path).with_context(|| format!("cannot read {name}"))?;
+        Self::of(packed, position, path, reading)
+    }
+
+    /// What is read from somewhere as if it were that file.
+    fn of(
+        packed: impl Read + Send + 'static,
+        position: Position,
+        path: &Path,
+        reading: &Reading,
+    ) -> Result<Source> {
+        let name = display_name(path);
         let reader = compressed::unpack(packed).with_context(|| format!("cannot read {name}"))?;
         let (format, reader) = recognise(path, reader, reading)?;
         output::print_detail(&format!("{name} is read as {format:?}"));
+        let mapping = reading.mapping.clone();
         Ok(Source { kind: Kind::File { format, reader, position }, mapping })
     }
 
@@ -326,6 +338,58 @@ impl<R: BufRead> Read for Bounded<R> {
     }
 }
 
+/// Whatever is in a file, it is refused or read to an end, its records are numbered, their articles
+/// can be sent, and they are the same whether the file comes at once or piece by piece, as through a
+/// pipe. The first byte says how it is to be read.
+#[cfg(any(fuzzing, test))]
+pub fn check_import(data: &[u8]) {
+    use prost::Message;
+
+    let Some((&how, content)) = data.split_first() else { return };
+    let formats = Format::value_variants();
+    let format = formats.get(usize::from(how) % (formats.len() + 1)).copied();
+    let encoding = (how >= 128).then_some(encoding_rs::WINDOWS_1252);
+    let reading = Reading { format, encoding, mapping: Mapping::default() };
+    let read = |pieces: usize| {
+        let pieces = Pieces { content: content.to_vec(), read: 0, len: pieces };
+        let source = Source::of(pieces, Position::default(), Path::new("a"), &reading);
+        let source = source.map_err(|error| format!("{error:#}"))?;
+        let mut seen = Vec::new();
+        let ended = source.records(&mut |record, _| {
+            if let Some(Ok(article)) = &record.article {
+                assert_eq!(pb::Article::decode(&*article.encode_to_vec()).as_ref(), Ok(article));
+            }
+            seen.push((record.number, record.input, record.article));
+            true
+        });
+        assert!(seen.is_sorted_by_key(|record| record.0));
+        Ok::<_, String>((seen, ended.map_err(|error| format!("{error:#}"))))
+    };
+    assert_eq!(read(usize::MAX), read(13));
+}
+
+/// Gives its content in pieces, but for the start, by which a file is told.
+#[cfg(any(fuzzing, test))]
+struct Pieces {
+    content: Vec<u8>,
+    read: usize,
+    len: usize,
+}
+
+#[cfg(any(fuzzing, test))]
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let piece = if self.read == 0 { self.len.max(512) } else { self.len };
+        let read = (&self.content[self.read..]).take(piece as u64).read(buffer)?;
+        self.read += read;
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+#[path = "../../../fuzz/mutate.rs"]
+mod mutate;
+
 #[cfg(test)]
 pub mod tests {
     use std::fs;
@@ -357,6 +421,11 @@ pub mod tests {
             (&expected.iter().map(|it| it.to_string()).collect::<Vec<_>>()[..], unit, None),
             "{name}"
         );
+    }
+
+    #[test]
+    fn import() {
+        mutate::ask("import", check_import);
     }
 
     const LINES: &str = "{\"title\": \"One\"}\n\n{\"title\": \"Two\"}\n";

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n newsprint/v1/admin_service.proto\x12\x0cnewsprint.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14GetServerInfoRequest\"\xc3\x02\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12$\n\x06limits\x18\x02 \x01(\x0b\x32\x14.newsprint.v1.Limits\x12\x1a\n\x12\x66ingerprint_scheme\x18\x03 \x01(\t\x12\x0e\n\x06kernel\x18\x04 \x01(\t\x12\x15\n\rmodel_version\x18\x05 \x01(\t\x12\'\n\x06topics\x18\x06 \x03(\x0b\x32\x17.newsprint.v1.TopicInfo\x12\x18\n\x10\x63ollection_count\x18\x07 \x01(\x03\x12\x15\n\rarticle_count\x18\x08 \x01(\x03\x12\x13\n\x0bstory_count\x18\t \x01(\x03\x12.\n\nstart_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tlanguages\x18\x0b \x03(\t\"\xe5\x02\n\x06Limits\x12\x19\n\x11message_bytes_max\x18\x01 \x01(\x03\x12\x17\n\x0ftitle_bytes_max\x18\x02 \x01(\x03\x12\x16\n\x0e\x62ody_bytes_max\x18\x03 \x01(\x03\x12\x1c\n\x14\x61rticle_id_bytes_max\x18\x04 \x01(\x03\x12\x15\n\rurl_bytes_max\x18\x05 \x01(\x03\x12\x18\n\x10source_bytes_max\x18\x06 \x01(\x03\x12\x1b\n\x13\x61ttribute_count_max\x18\x07 \x01(\x03\x12\x1f\n\x17\x62\x61tch_article_count_max\x18\x08 \x01(\x03\x12\x17\n\x0fmatch_count_max\x18\t \x01(\x03\x12\x15\n\rpage_size_max\x18\n \x01(\x03\x12\x15\n\rin_flight_max\x18\x0b \x01(\x03\x12\x1d\n\x15\x66ingerprint_words_min\x18\x0c \x01(\x03\x12\x1c\n\x14\x63ollection_count_max\x18\r \x01(\x03\"-\n\tTopicInfo\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tthreshold\x18\x02 \x01(\x01\"\x14\n\x12ReloadModelRequest\"L\n\x13ReloadModelResponse\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\x1e\n\x16previous_model_version\x18\x02 \x01(\t\"#\n\x13\x43reateBackupRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x82\x01\n\x14\x43reateBackupResponse\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rarticle_count\x18\x02 \x01(\x03\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x31\n\rsnapshot_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb1\x01\n\nCollection\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x32\n\x08settings\x18\x02 \x01(\x0b\x32 .newsprint.v1.CollectionSettings\x12\x15\n\rarticle_count\x18\x03 \x01(\x03\x12\x13\n\x0bstory_count\x18\x04 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9a\x02\n\x12\x43ollectionSettings\x12,\n\tretention\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x0bkeep_bodies\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\'\n\x1a\x63\x61ndidate_hamming_distance\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x1b\n\x0enear_threshold\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x1e\n\x11partial_threshold\x18\x05 \x01(\x01H\x03\x88\x01\x01\x42\x0e\n\x0c_keep_bodiesB\x1d\n\x1b_candidate_hamming_distanceB\x11\n\x0f_near_thresholdB\x14\n\x12_partial_threshold\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"a\n\x17ListCollectionsResponse\x12-\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x18.newsprint.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"a\n\x17UpdateCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x32\n\x08settings\x18\x02 \x01(\x0b\x32 .newsprint.v1.CollectionSettings\"H\n\x18UpdateCollectionResponse\x12,\n\ncollection\x18\x01 \x01(\x0b\x32\x18.newsprint.v1.Collection\"-\n\x17\x44\x65leteCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"\x1a\n\x18\x44\x65leteCollectionResponse2\xd2\x04\n\x0c\x41\x64minService\x12]\n\rGetServerInfo\x12\".newsprint.v1.GetServerInfoRequest\x1a#.newsprint.v1.GetServerInfoResponse\"\x03\x90\x02\x01\x12W\n\x0bReloadModel\x12 .newsprint.v1.ReloadModelRequest\x1a!.newsprint.v1.ReloadModelResponse\"\x03\x90\x02\x02\x12U\n\x0c\x43reateBackup\x12!.newsprint.v1.CreateBackupRequest\x1a\".newsprint.v1.CreateBackupResponse\x12\x63\n\x0fListCollections\x12$.newsprint.v1.ListCollectionsRequest\x1a%.newsprint.v1.ListCollectionsResponse\"\x03\x90\x02\x01\x12\x66\n\x10UpdateCollection\x12%.newsprint.v1.UpdateCollectionRequest\x1a&.newsprint.v1.UpdateCollectionResponse\"\x03\x90\x02\x02\x12\x66\n\x10\x44\x65leteCollection\x12%.newsprint.v1.DeleteCollectionRequest\x1a&.newsprint.v1.DeleteCollectionResponse\"\x03\x90\x02\x02\x42\xb3\x01\n\x16io.github.newsprint.v1B\x11\x41\x64minServiceProtoP\x01Z5github.com/newsprint/newsprint/clients/go/newsprintv1\xa2\x02\x03NPV\xaa\x02\x0cNewsprint.V1\xca\x02\x0cNewsprint\\V1\xe2\x02\x18Newsprint\\V1\\GPBMetadata\xea\x02\rNewsprint::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n newsprint/v1/admin_service.proto\x12\x0cnewsprint.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14GetServerInfoRequest\"\xc3\x02\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12$\n\x06limits\x18\x02 \x01(\x0b\x32\x14.newsprint.v1.Limits\x12\x1a\n\x12\x66ingerprint_scheme\x18\x03 \x01(\t\x12\x0e\n\x06kernel\x18\x04 \x01(\t\x12\x15\n\rmodel_version\x18\x05 \x01(\t\x12\'\n\x06topics\x18\x06 \x03(\x0b\x32\x17.newsprint.v1.TopicInfo\x12\x18\n\x10\x63ollection_count\x18\x07 \x01(\x03\x12\x15\n\rarticle_count\x18\x08 \x01(\x03\x12\x13\n\x0bstory_count\x18\t \x01(\x03\x12.\n\nstart_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tlanguages\x18\x0b \x03(\t\"\xe0\x04\n\x06Limits\x12\x19\n\x11message_bytes_max\x18\x01 \x01(\x03\x12\x17\n\x0ftitle_bytes_max\x18\x02 \x01(\x03\x12\x16\n\x0e\x62ody_bytes_max\x18\x03 \x01(\x03\x12\x1c\n\x14\x61rticle_id_bytes_max\x18\x04 \x01(\x03\x12\x15\n\rurl_bytes_max\x18\x05 \x01(\x03\x12\x18\n\x10source_bytes_max\x18\x06 \x01(\x03\x12\x1b\n\x13\x61ttribute_count_max\x18\x07 \x01(\x03\x12\x1f\n\x17\x62\x61tch_article_count_max\x18\x08 \x01(\x03\x12\x17\n\x0fmatch_count_max\x18\t \x01(\x03\x12\x15\n\rpage_size_max\x18\n \x01(\x03\x12\x15\n\rin_flight_max\x18\x0b \x01(\x03\x12\x1d\n\x15\x66ingerprint_words_min\x18\x0c \x01(\x03\x12\x1c\n\x14\x63ollection_count_max\x18\r \x01(\x03\x12\x18\n\x10memory_bytes_max\x18\x0e \x01(\x03\x12\x1c\n\x14\x63onnection_count_max\x18\x0f \x01(\x03\x12+\n\x08idle_max\x18\x10 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0breceive_max\x18\x11 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nanswer_max\x18\x12 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12\x63onnection_age_max\x18\x13 \x01(\x0b\x32\x19.google.protobuf.Duration\"-\n\tTopicInfo\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tthreshold\x18\x02 \x01(\x01\"\x14\n\x12ReloadModelRequest\"L\n\x13ReloadModelResponse\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\x1e\n\x16previous_model_version\x18\x02 \x01(\t\"#\n\x13\x43reateBackupRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x82\x01\n\x14\x43reateBackupResponse\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\rarticle_count\x18\x02 \x01(\x03\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x31\n\rsnapshot_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb1\x01\n\nCollection\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x32\n\x08settings\x18\x02 \x01(\x0b\x32 .newsprint.v1.CollectionSettings\x12\x15\n\rarticle_count\x18\x03 \x01(\x03\x12\x13\n\x0bstory_count\x18\x04 \x01(\x03\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9a\x02\n\x12\x43ollectionSettings\x12,\n\tretention\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x18\n\x0bkeep_bodies\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\'\n\x1a\x63\x61ndidate_hamming_distance\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x1b\n\x0enear_threshold\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x1e\n\x11partial_threshold\x18\x05 \x01(\x01H\x03\x88\x01\x01\x42\x0e\n\x0c_keep_bodiesB\x1d\n\x1b_candidate_hamming_distanceB\x11\n\x0f_near_thresholdB\x14\n\x12_partial_threshold\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"a\n\x17ListCollectionsResponse\x12-\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x18.newsprint.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"a\n\x17UpdateCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x32\n\x08settings\x18\x02 \x01(\x0b\x32 .newsprint.v1.CollectionSettings\"H\n\x18UpdateCollectionResponse\x12,\n\ncollection\x18\x01 \x01(\x0b\x32\x18.newsprint.v1.Collection\"-\n\x17\x44\x65leteCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"\x1a\n\x18\x44\x65leteCollectionResponse2\xd2\x04\n\x0c\x41\x64minService\x12]\n\rGetServerInfo\x12\".newsprint.v1.GetServerInfoRequest\x1a#.newsprint.v1.GetServerInfoResponse\"\x03\x90\x02\x01\x12W\n\x0bReloadModel\x12 .newsprint.v1.ReloadModelRequest\x1a!.newsprint.v1.ReloadModelResponse\"\x03\x90\x02\x02\x12U\n\x0c\x43reateBackup\x12!.newsprint.v1.CreateBackupRequest\x1a\".newsprint.v1.CreateBackupResponse\x12\x63\n\x0fListCollections\x12$.newsprint.v1.ListCollectionsRequest\x1a%.newsprint.v1.ListCollectionsResponse\"\x03\x90\x02\x01\x12\x66\n\x10UpdateCollection\x12%.newsprint.v1.UpdateCollectionRequest\x1a&.newsprint.v1.UpdateCollectionResponse\"\x03\x90\x02\x02\x12\x66\n\x10\x44\x65leteCollection\x12%.newsprint.v1.DeleteCollectionRequest\x1a&.newsprint.v1.DeleteCollectionResponse\"\x03\x90\x02\x02\x42\xb3\x01\n\x16io.github.newsprint.v1B\x11\x41\x64minServiceProtoP\x01Z5github.com/newsprint/newsprint/clients/go/newsprintv1\xa2\x02\x03NPV\xaa\x02\x0cNewsprint.V1\xca\x02\x0cNewsprint\\V1\xe2\x02\x18Newsprint\\V1\\GPBMetadata\xea\x02\rNewsprint::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,33 +49,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSERVERINFORESPONSE']._serialized_start=140
   _globals['_GETSERVERINFORESPONSE']._serialized_end=463
   _globals['_LIMITS']._serialized_start=466
-  _globals['_LIMITS']._serialized_end=823
-  _globals['_TOPICINFO']._serialized_start=825
-  _globals['_TOPICINFO']._serialized_end=870
-  _globals['_RELOADMODELREQUEST']._serialized_start=872
-  _globals['_RELOADMODELREQUEST']._serialized_end=892
-  _globals['_RELOADMODELRESPONSE']._serialized_start=894
-  _globals['_RELOADMODELRESPONSE']._serialized_end=970
-  _globals['_CREATEBACKUPREQUEST']._serialized_start=972
-  _globals['_CREATEBACKUPREQUEST']._serialized_end=1007
-  _globals['_CREATEBACKUPRESPONSE']._serialized_start=1010
-  _globals['_CREATEBACKUPRESPONSE']._serialized_end=1140
-  _globals['_COLLECTION']._serialized_start=1143
-  _globals['_COLLECTION']._serialized_end=1320
-  _globals['_COLLECTIONSETTINGS']._serialized_start=1323
-  _globals['_COLLECTIONSETTINGS']._serialized_end=1605
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=1607
-  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=1670
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=1672
-  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=1769
-  _globals['_UPDATECOLLECTIONREQUEST']._serialized_start=1771
-  _globals['_UPDATECOLLECTIONREQUEST']._serialized_end=1868
-  _globals['_UPDATECOLLECTIONRESPONSE']._serialized_start=1870
-  _globals['_UPDATECOLLECTIONRESPONSE']._serialized_end=1942
-  _globals['_DELETECOLLECTIONREQUEST']._serialized_start=1944
-  _globals['_DELETECOLLECTIONREQUEST']._serialized_end=1989
-  _globals['_DELETECOLLECTIONRESPONSE']._serialized_start=1991
-  _globals['_DELETECOLLECTIONRESPONSE']._serialized_end=2017
-  _globals['_ADMINSERVICE']._serialized_start=2020
-  _globals['_ADMINSERVICE']._serialized_end=2614
+  _globals['_LIMITS']._serialized_end=1074
+  _globals['_TOPICINFO']._serialized_start=1076
+  _globals['_TOPICINFO']._serialized_end=1121
+  _globals['_RELOADMODELREQUEST']._serialized_start=1123
+  _globals['_RELOADMODELREQUEST']._serialized_end=1143
+  _globals['_RELOADMODELRESPONSE']._serialized_start=1145
+  _globals['_RELOADMODELRESPONSE']._serialized_end=1221
+  _globals['_CREATEBACKUPREQUEST']._serialized_start=1223
+  _globals['_CREATEBACKUPREQUEST']._serialized_end=1258
+  _globals['_CREATEBACKUPRESPONSE']._serialized_start=1261
+  _globals['_CREATEBACKUPRESPONSE']._serialized_end=1391
+  _globals['_COLLECTION']._serialized_start=1394
+  _globals['_COLLECTION']._serialized_end=1571
+  _globals['_COLLECTIONSETTINGS']._serialized_start=1574
+  _globals['_COLLECTIONSETTINGS']._serialized_end=1856
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_start=1858
+  _globals['_LISTCOLLECTIONSREQUEST']._serialized_end=1921
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_start=1923
+  _globals['_LISTCOLLECTIONSRESPONSE']._serialized_end=2020
+  _globals['_UPDATECOLLECTIONREQUEST']._serialized_start=2022
+  _globals['_UPDATECOLLECTIONREQUEST']._serialized_end=2119
+  _globals['_UPDATECOLLECTIONRESPONSE']._serialized_start=2121
+  _globals['_UPDATECOLLECTIONRESPONSE']._serialized_end=2193
+  _globals['_DELETECOLLECTIONREQUEST']._serialized_start=2195
+  _globals['_DELETECOLLECTIONREQUEST']._serialized_end=2240
+  _globals['_DELETECOLLECTIONRESPONSE']._serialized_start=2242
+  _globals['_DELETECOLLECTIONRESPONSE']._serialized_end=2268
+  _globals['_ADMINSERVICE']._serialized_start=2271
+  _globals['_ADMINSERVICE']._serialized_end=2865
 # @@protoc_insertion_point(module_scope)

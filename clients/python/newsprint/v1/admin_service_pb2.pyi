@@ -41,7 +41,7 @@ class GetServerInfoResponse(_message.Message):
     def __init__(self, version: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., fingerprint_scheme: _Optional[str] = ..., kernel: _Optional[str] = ..., model_version: _Optional[str] = ..., topics: _Optional[_Iterable[_Union[TopicInfo, _Mapping]]] = ..., collection_count: _Optional[int] = ..., article_count: _Optional[int] = ..., story_count: _Optional[int] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., languages: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("message_bytes_max", "title_bytes_max", "body_bytes_max", "article_id_bytes_max", "url_bytes_max", "source_bytes_max", "attribute_count_max", "batch_article_count_max", "match_count_max", "page_size_max", "in_flight_max", "fingerprint_words_min", "collection_count_max")
+    __slots__ = ("message_bytes_max", "title_bytes_max", "body_bytes_max", "article_id_bytes_max", "url_bytes_max", "source_bytes_max", "attribute_count_max", "batch_article_count_max", "match_count_max", "page_size_max", "in_flight_max", "fingerprint_words_min", "collection_count_max", "memory_bytes_max", "connection_count_max", "idle_max", "receive_max", "answer_max", "connection_age_max")
     MESSAGE_BYTES_MAX_FIELD_NUMBER: _ClassVar[int]
     TITLE_BYTES_MAX_FIELD_NUMBER: _ClassVar[int]
     BODY_BYTES_MAX_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +55,12 @@ class Limits(_message.Message):
     IN_FLIGHT_MAX_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_WORDS_MIN_FIELD_NUMBER: _ClassVar[int]
     COLLECTION_COUNT_MAX_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_MAX_FIELD_NUMBER: _ClassVar[int]
+    CONNECTION_COUNT_MAX_FIELD_NUMBER: _ClassVar[int]
+    IDLE_MAX_FIELD_NUMBER: _ClassVar[int]
+    RECEIVE_MAX_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_MAX_FIELD_NUMBER: _ClassVar[int]
+    CONNECTION_AGE_MAX_FIELD_NUMBER: _ClassVar[int]
     message_bytes_max: int
     title_bytes_max: int
     body_bytes_max: int
@@ -68,7 +74,13 @@ class Limits(_message.Message):
     in_flight_max: int
     fingerprint_words_min: int
     collection_count_max: int
-    def __init__(self, message_bytes_max: _Optional[int] = ..., title_bytes_max: _Optional[int] = ..., body_bytes_max: _Optional[int] = ..., article_id_bytes_max: _Optional[int] = ..., url_bytes_max: _Optional[int] = ..., source_bytes_max: _Optional[int] = ..., attribute_count_max: _Optional[int] = ..., batch_article_count_max: _Optional[int] = ..., match_count_max: _Optional[int] = ..., page_size_max: _Optional[int] = ..., in_flight_max: _Optional[int] = ..., fingerprint_words_min: _Optional[int] = ..., collection_count_max: _Optional[int] = ...) -> None: ...
+    memory_bytes_max: int
+    connection_count_max: int
+    idle_max: _duration_pb2.Duration
+    receive_max: _duration_pb2.Duration
+    answer_max: _duration_pb2.Duration
+    connection_age_max: _duration_pb2.Duration
+    def __init__(self, message_bytes_max: _Optional[int] = ..., title_bytes_max: _Optional[int] = ..., body_bytes_max: _Optional[int] = ..., article_id_bytes_max: _Optional[int] = ..., url_bytes_max: _Optional[int] = ..., source_bytes_max: _Optional[int] = ..., attribute_count_max: _Optional[int] = ..., batch_article_count_max: _Optional[int] = ..., match_count_max: _Optional[int] = ..., page_size_max: _Optional[int] = ..., in_flight_max: _Optional[int] = ..., fingerprint_words_min: _Optional[int] = ..., collection_count_max: _Optional[int] = ..., memory_bytes_max: _Optional[int] = ..., connection_count_max: _Optional[int] = ..., idle_max: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., receive_max: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., answer_max: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., connection_age_max: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class TopicInfo(_message.Message):
     __slots__ = ("topic", "threshold")

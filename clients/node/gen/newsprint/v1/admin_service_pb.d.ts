@@ -215,6 +215,51 @@ export declare type Limits = Message<"newsprint.v1.Limits"> & {
    * @generated from field: int64 collection_count_max = 13;
    */
   collectionCountMax: bigint;
+
+  /**
+   * Bytes of requests and answers that are there at the same time: received, in work or not yet
+   * sent, each weighed as docs/reliability.md tells; beyond it the server answers
+   * RESOURCE_EXHAUSTED. One connection gets no more than it leaves free.
+   *
+   * @generated from field: int64 memory_bytes_max = 14;
+   */
+  memoryBytesMax: bigint;
+
+  /**
+   * Connections; more are closed at once.
+   *
+   * @generated from field: int64 connection_count_max = 15;
+   */
+  connectionCountMax: bigint;
+
+  /**
+   * How long a connection without calls is kept.
+   *
+   * @generated from field: google.protobuf.Duration idle_max = 16;
+   */
+  idleMax?: Duration | undefined;
+
+  /**
+   * How long a message may take to arrive, from its first byte to its last.
+   *
+   * @generated from field: google.protobuf.Duration receive_max = 17;
+   */
+  receiveMax?: Duration | undefined;
+
+  /**
+   * How long an answer may lie without any of it being taken.
+   *
+   * @generated from field: google.protobuf.Duration answer_max = 18;
+   */
+  answerMax?: Duration | undefined;
+
+  /**
+   * How old a connection may get, give or take a tenth, before its client is told to make a new one;
+   * unset for any age.
+   *
+   * @generated from field: google.protobuf.Duration connection_age_max = 19;
+   */
+  connectionAgeMax?: Duration | undefined;
 };
 
 /**
