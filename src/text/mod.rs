@@ -73,24 +73,26 @@ fn mark_quotations(text: &str, words: &mut [Word]) {
         }
     };
     let bytes = text.as_bytes();
-    if text.is_ascii() {
-        memchr::memchr2_iter(b'"', b'\n', bytes)
-            .for_each(|place| reach(place, bytes[place] == b'\n'));
-    } else {
-        for (place, &byte) in bytes.iter().enumerate() {
-            let is_mark = match byte {
-                b'\n' | b'"' => true,
-                0xc2 | 0xe2 | 0xe3 => {
-                    text[place..].starts_with(['“', '”', '„', '«', '»', '「', '」'])
-                }
-                _ => false,
-            };
-            if is_mark {
-                reach(place, byte == b'\n');
-            }
-        }
+    let mut plain = memchr::memchr2_iter(b'"', b'\n', bytes).peekable();
+    let mut typographic = memchr::memchr3_iter(0xc2, 0xe2, 0xe3, bytes)
+        .filter(|&place| begins_with_mark(&bytes[place..]))
+        .peekable();
+    while let Some(place) = match (plain.peek(), typographic.peek()) {
+        (Some(a), Some(b)) if a > b => typographic.next(),
+        (None, _) => typographic.next(),
+        _ => plain.next(),
+    } {
+        reach(place, bytes[place] == b'\n');
     }
     reach(text.len(), true);
+}
+
+/// Whether some bytes of UTF-8 begin with one of the marks `“”„«»「」`.
+fn begins_with_mark(bytes: &[u8]) -> bool {
+    matches!(
+        bytes,
+        [0xe2, 0x80, 0x9c..=0x9e, ..] | [0xc2, 0xab | 0xbb, ..] | [0xe3, 0x80, 0x8c | 0x8d, ..]
+    )
 }
 
 /// The words of a text that stand in quoted lines.
