@@ -308,11 +308,16 @@ impl Classifier {
                 previous = Some(token);
             }
             let mut known_content_words = 0;
-            for &(hash, is_word) in &candidates[..candidate_count] {
-                let row = self.table.find(hash);
-                rows[row_count] = row.unwrap_or_default();
-                row_count += usize::from(row.is_some());
-                known_content_words += usize::from(row.is_some() & is_word);
+            let candidates = &candidates[..candidate_count];
+            let mut places = [0; 2 * features::BODY_WORDS_MAX];
+            for (place, &(hash, _)) in places.iter_mut().zip(candidates) {
+                *place = self.table.fetch(hash);
+            }
+            for (&row, &(hash, is_word)) in places.iter().zip(candidates) {
+                let is_known = self.table.has(row, hash);
+                rows[row_count] = row;
+                row_count += usize::from(is_known);
+                known_content_words += usize::from(is_known & is_word);
             }
             reading.words += part.len();
             reading.content_words += content_count;
