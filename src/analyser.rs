@@ -77,13 +77,15 @@ impl Analyser {
         let started = std::time::Instant::now();
         let Submission { collection, article_id, article, explain, matches_max } = submission;
         let document = Document::new(&article.title, &article.body);
+        let (sketch, shingles) = Sketch::with_shingles(&document);
         let prepared = Prepared {
             collection,
             article_id,
             content_hash: article.content_hash(),
             fingerprint: simhash::fingerprint(&document).map(Fingerprint),
             keys: duplicates::posting_keys(&document),
-            sketch: Sketch::new(&document),
+            sketch,
+            shingles: Some(shingles),
             classification: self.classify(&article, &document, explain),
             judge: Arc::clone(&self.judge),
             article,
@@ -95,7 +97,7 @@ impl Analyser {
         histogram!("newsprint_prepare_seconds").record(started.elapsed().as_secs_f64());
         count_reliability(prepared.classification.reliability);
         for score in prepared.classification.topics.iter().filter(|score| score.assigned) {
-            counter!("newsprint_topics_total", "topic" => score.topic.clone()).increment(1);
+            counter!("newsprint_topics_total", "topic" => score.topic.to_string()).increment(1);
         }
         prepared
     }
