@@ -36,6 +36,8 @@ pub struct Analyser {
     pub topics: TopicModel,
     pub judge: Arc<Judge>,
     pub version: String,
+    /// The names of the topics.
+    names: Vec<Arc<str>>,
 }
 
 impl Analyser {
@@ -69,7 +71,8 @@ impl Analyser {
         for label in topics.labels() {
             counter!("newsprint_topics_total", "topic" => label.clone()).increment(0);
         }
-        Ok(Analyser { topics, judge: Arc::new(judge), version })
+        let names = topics.labels().iter().map(|label| label.as_str().into()).collect();
+        Ok(Analyser { topics, judge: Arc::new(judge), version, names })
     }
 
     /// Finds out all that can be said of an article without looking at others.
@@ -124,8 +127,12 @@ impl Analyser {
         } else {
             Vec::new()
         };
+        let name = |label: &str| {
+            let known = self.names.iter().find(|name| &***name == label);
+            known.map_or_else(|| label.into(), Arc::clone)
+        };
         let score = |score: topics::TopicScore| TopicScore {
-            topic: score.label.to_owned(),
+            topic: name(score.label),
             probability: to_f64(score.probability),
             threshold: to_f64(score.threshold),
             assigned: score.assigned && reliability == Reliability::Reliable,
