@@ -65,6 +65,12 @@ impl Table {
         self.has(row, hash).then_some(row)
     }
 
+    /// Has what tells the row of a feature fetched.
+    #[inline(always)]
+    pub fn announce(&self, hash: u64) {
+        prefetch(&self.slots.multipliers[self.slots.bucket(hash)]);
+    }
+
     /// The row where a feature is, if it is anywhere; it is being fetched.
     #[inline(always)]
     pub fn fetch(&self, hash: u64) -> u32 {
@@ -117,8 +123,10 @@ impl Table {
             let mut block_sums = [0i32; BLOCK];
             for &(row, factor) in rows {
                 let weights = self.rows[self.blocks(row).start + 1 + block];
+                // Factors take 11 bits: for products of two short numbers there are instructions.
+                let factor = i32::from(factor as i16);
                 for (sum, weight) in block_sums.iter_mut().zip(weights) {
-                    *sum += factor * i32::from(weight);
+                    *sum += factor * i32::from(i16::from(weight));
                 }
             }
             sums.extend(block_sums);
