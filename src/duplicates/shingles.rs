@@ -1,5 +1,7 @@
 //! The shingles of a text, numbered.
 
+use std::cell::Cell;
+
 use super::sketch::{SHINGLE_WORDS, WordCode};
 
 /// All shingles of a text, in order. Four 16-bit words fill a machine word, so that a shingle is
@@ -15,7 +17,7 @@ pub(super) fn shingles(text: &[WordCode]) -> impl Iterator<Item = u64> {
 }
 
 /// The distinct shingles of a text, numbered in the order of their first occurrence.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Shingles {
     /// The number of the shingle at every place of the text.
     pub(super) numbers: Vec<Number>,
@@ -39,13 +41,15 @@ impl Shingles {
     pub(super) fn new(text: &[WordCode]) -> Self {
         debug_assert!(text.len() < usize::from(EMPTY));
         let len = (text.len() + 1).saturating_sub(SHINGLE_WORDS);
-        let mut numbers = vec![0; len];
-        let mut distinct = vec![(0, 0); len];
-        let mut slots = vec![EMPTY; (SLOTS_PER_SHINGLE * len).next_power_of_two()];
+        let mut room = ROOM.take();
+        let Shingles { numbers, distinct, slots } = &mut room;
+        fill(numbers, 0, len);
+        fill(distinct, (0, 0), len);
+        fill(slots, EMPTY, (SLOTS_PER_SHINGLE * len).next_power_of_two());
         // As slices, which stay in registers.
         let (known, places) = (&mut distinct[..], &mut slots[..]);
         let mut count = 0;
-        for (place, (shingle, number)) in shingles(text).zip(&mut numbers).enumerate() {
+        for (place, (shingle, number)) in shingles(text).zip(numbers).enumerate() {
             let mut slot = first_slot(shingle, places.len());
             *number = loop {
                 match places[slot] {
@@ -61,7 +65,7 @@ impl Shingles {
             };
         }
         distinct.truncate(count);
-        Shingles { numbers, distinct, slots }
+        room
     }
 
     pub(super) fn distinct_count(&self) -> usize {
@@ -89,6 +93,30 @@ impl Shingles {
     }
 }
 
+thread_local! {
+    /// Shingles that are no longer needed: the next ones are put in their place, which is in the
+    /// processor's caches already.
+    static ROOM: Cell<Shingles> = Cell::default();
+}
+
+impl Drop for Shingles {
+    fn drop(&mut self) {
+        if self.slots.capacity() > 0 {
+            // A thread that ends keeps nothing.
+            let _ = ROOM.try_with(|room| {
+                let mut before = room.replace(std::mem::take(self));
+                // Its room goes without being kept in turn.
+                (before.numbers, before.distinct, before.slots) = Default::default();
+            });
+        }
+    }
+}
+
+fn fill<T: Clone>(room: &mut Vec<T>, value: T, len: usize) {
+    room.clear();
+    room.resize(len, value);
+}
+
 /// The slot, of so many, where the search for a shingle's number begins.
 #[inline(always)]
 fn first_slot(shingle: u64, slot_count: usize) -> usize {
@@ -110,7 +138,10 @@ mod tests {
         #[test]
         fn shingles_are_numbered_in_order(body in "([a-c] ){0,200}") {
             let sketch = Sketch::new(&Document::new("", &body));
+            // Those of other texts leave room for them and stand beside them.
+            drop(Shingles::new(&sketch.text()[sketch.text().len() / 2..]));
             let found = Shingles::new(sketch.text());
+            let _beside = Shingles::new(&sketch.text()[..sketch.text().len() / 3]);
             let mut distinct: Vec<u64> = Vec::new();
             for (place, shingle) in shingles(sketch.text()).enumerate() {
                 let number = distinct.iter().position(|&other| other == shingle);

@@ -51,6 +51,15 @@ impl Document {
         Document { title, quoted: quoted(body, &words), body: words }
     }
 
+    /// What another article says, in the room that this one takes.
+    pub fn read_next(self, title: &str, body: &str) -> Self {
+        let kernel = Kernel::active();
+        let title = fast::words_in(kernel, title, self.title);
+        let mut words = fast::words_in(kernel, body, self.body);
+        mark_quotations(body, &mut words);
+        Document { title, quoted: quoted(body, &words), body: words }
+    }
+
     pub fn word_count(&self) -> usize {
         self.title.len() + self.body.len()
     }
@@ -475,6 +484,20 @@ mod tests {
         check("a -> b\n<p>x</p>\nc > d\ne", "");
         check("> all of it", "all of it");
         check(">\n>\nnothing", "");
+    }
+
+    #[test]
+    fn the_room_of_another_article_changes_nothing() {
+        let articles = [
+            ("A headline", "“Go,” she said.\n> quoted words\nHe left, after all of it was said."),
+            ("", ""),
+            ("Another", "one"),
+        ];
+        let mut room = Document::default();
+        for (title, body) in articles.into_iter().cycle().take(7) {
+            room = room.read_next(title, body);
+            assert_eq!(room, Document::new(title, body));
+        }
     }
 
     #[test]
