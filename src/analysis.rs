@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -48,7 +49,8 @@ pub enum Reliability {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct TopicScore {
-    pub topic: String,
+    /// Shared by all that the model says: every answer has every topic.
+    pub topic: Arc<str>,
     pub probability: f64,
     pub threshold: f64,
     pub assigned: bool,

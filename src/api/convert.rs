@@ -375,7 +375,7 @@ impl From<TopicScore> for pb::TopicScore {
     fn from(score: TopicScore) -> Self {
         let evidence = score.evidence.into_iter();
         pb::TopicScore {
-            topic: score.topic,
+            topic: score.topic.to_string(),
             probability: score.probability,
             threshold: score.threshold,
             assigned: score.assigned,

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::shingles::{Shingles, shingles};
 use super::sketch::{SHINGLE_WORDS, Sketch, WordCode};
+use crate::kernel::prefetch;
 use crate::text::bigram_hash;
 
 /// The highest count that is told.
@@ -74,7 +75,7 @@ impl Counts {
     /// counted too: it may be that the two were taken for one story because of their site's frame,
     /// and would be for ever.
     pub fn add(&self, sketch: &Sketch, known: Option<Known>) {
-        let mut sampled = sampled(sketch.text());
+        let mut sampled = self.sampled(sketch.text());
         let repeated = known.and_then(|known| Repeated::new(sketch, &sampled, known));
         if repeated.is_none() || known.is_some_and(|known| known.is_of_another_story) {
             self.stories.fetch_add(1, Ordering::Relaxed);
@@ -98,14 +99,27 @@ impl Counts {
     /// How many stories have the shingles of a text, up to [`STORY_COUNT_MAX`]: place and count of
     /// those that are counted. Too high now and then, and too low for what was long ago.
     pub(super) fn of(&self, text: &[WordCode]) -> Vec<(u32, u8)> {
-        let count = |Sampled { place, key }| (place, self.count(key));
-        sampled(text).into_iter().map(count).collect()
+        let table = self.table();
+        let count = |&Sampled { place, key }: &Sampled| (place, table.count(key));
+        self.sampled(text).iter().map(count).collect()
     }
 
-    fn count(&self, key: Key) -> u8 {
-        let word = self.word(key).map_or(0, |word| word.load(Ordering::Relaxed));
-        let [first, second] = key.shifts().map(|shift| word >> shift & 15);
-        first.min(second) as u8
+    /// The shingles of a text that are counted, in order. Their counters are being fetched: they
+    /// lie all over a table that is larger than the processor's caches.
+    fn sampled(&self, text: &[WordCode]) -> Vec<Sampled> {
+        let table = self.table();
+        sampled_and(text, |sampled| {
+            if let Some(word) = table.word(sampled.key) {
+                prefetch(word);
+            }
+        })
+    }
+
+    /// The table as it is now.
+    fn table(&self) -> Table<'_> {
+        let mask = self.len() - 1;
+        let piece = |number: usize| self.pieces[number].get().map_or(&[][..], |piece| &piece[..]);
+        Table { pieces: array::from_fn(piece), mask }
     }
 
     fn len(&self) -> u64 {
@@ -116,25 +130,22 @@ impl Counts {
         self.doublings.load(Ordering::Relaxed) == DOUBLINGS as u64
     }
 
-    fn word(&self, key: Key) -> Option<&AtomicU64> {
-        let place = key.0 & (self.len() - 1);
-        let (piece, place) = locate(place);
-        self.pieces[piece].get()?.get(place)
-    }
-
     /// Counts every shingle once, however often it is given.
     fn increment(&self, sampled: &[Sampled]) {
         // All counts are read before any is changed. So what comes again changes nothing, and no
         // load waits for another.
-        let counts: Vec<u8> = sampled.iter().map(|sampled| self.count(sampled.key)).collect();
-        let mask = self.len() - 1;
+        if sampled.is_empty() {
+            return;
+        }
+        self.piece(self.doublings.load(Ordering::Relaxed) as usize);
+        let table = self.table();
+        let counts: Vec<u8> = sampled.iter().map(|sampled| table.count(sampled.key)).collect();
         let mut changed = 0;
         for (Sampled { key, .. }, count) in sampled.iter().zip(counts) {
             if count == STORY_COUNT_MAX {
                 continue;
             }
-            let (piece, place) = locate(key.0 & mask);
-            let word = &self.piece(piece)[place];
+            let Some(word) = table.word(*key) else { continue };
             let value = word.load(Ordering::Relaxed);
             let step = |shift| u64::from(value >> shift & 15 == u64::from(count)) << shift;
             let steps: u64 = key.shifts().into_iter().map(step).sum();
@@ -284,6 +295,28 @@ impl Repeated {
     }
 }
 
+/// The words of all counters, as they are found by a key.
+struct Table<'c> {
+    pieces: [&'c [AtomicU64]; DOUBLINGS + 1],
+    mask: u64,
+}
+
+impl<'c> Table<'c> {
+    /// The word that has the counters of a shingle, if anything was counted there.
+    #[inline(always)]
+    fn word(&self, key: Key) -> Option<&'c AtomicU64> {
+        let (piece, place) = locate(key.0 & self.mask);
+        self.pieces[piece].get(place)
+    }
+
+    #[inline(always)]
+    fn count(&self, key: Key) -> u8 {
+        let word = self.word(key).map_or(0, |word| word.load(Ordering::Relaxed));
+        let [first, second] = key.shifts().map(|shift| word >> shift & 15);
+        first.min(second) as u8
+    }
+}
+
 /// The piece of the table that has a word, and its place there.
 fn locate(place: u64) -> (usize, usize) {
     let piece = u64::BITS - (place >> LEN_MIN_LOG).leading_zeros();
@@ -329,16 +362,31 @@ struct Sampled {
 
 /// The shingles of a text that are counted, in order.
 fn sampled(text: &[WordCode]) -> Vec<Sampled> {
-    let mut sampled = vec![Sampled::default(); text.len()];
+    sampled_and(text, |_| ())
+}
+
+/// The same, and something is done with each of them.
+fn sampled_and(text: &[WordCode], mut then: impl FnMut(&Sampled)) -> Vec<Sampled> {
+    const SOME: usize = 32;
+    let mut all = Vec::with_capacity(text.len() / 2 + SOME);
+    let mut some = [Sampled::default(); SOME];
     let mut len = 0;
+    let mut add = |some: &[Sampled]| {
+        some.iter().for_each(&mut then);
+        all.extend_from_slice(some);
+    };
     for (place, shingle) in shingles(text).enumerate() {
         let key = Key::new(shingle);
         // Every second one is sampled, by chance: no processor could foresee a branch.
-        sampled[len] = Sampled { place: place as u32, key };
+        some[len] = Sampled { place: place as u32, key };
         len += usize::from(key.is_sampled());
+        if len == SOME {
+            add(&some);
+            len = 0;
+        }
     }
-    sampled.truncate(len);
-    sampled
+    add(&some[..len]);
+    all
 }
 
 /// For every word of a text, how many other stories have what stands there, by the counts of those
@@ -566,9 +614,9 @@ mod tests {
             let again = Counts::from_bytes(&counts.to_bytes()).unwrap();
             for (shingle, expected) in expected {
                 let key = Key::new(shingle);
-                let read = counts.count(key);
+                let read = counts.table().count(key);
                 prop_assert!(!key.is_sampled() || read >= expected);
-                prop_assert_eq!(again.count(key), read);
+                prop_assert_eq!(again.table().count(key), read);
             }
             prop_assert_eq!(again.stories(), counts.stories());
         }

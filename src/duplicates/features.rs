@@ -16,8 +16,11 @@ pub struct Probe<'s> {
     counts: &'s Counts,
     /// How often the counts have the article itself already: once if it is revised.
     counted_before: u8,
-    /// Numbered when they are first needed.
+    /// Its shingles, if they are numbered already; if not they are when they are first needed.
+    known_shingles: Option<&'s Shingles>,
     shingles: OnceCell<Shingles>,
+    /// Its words, put into a set when they are first needed.
+    words: OnceCell<WordSet>,
     /// Its shingles that are counted, read when they are first needed.
     counted: OnceCell<Vec<(u32, u8)>>,
 }
@@ -29,9 +32,16 @@ impl<'s> Probe<'s> {
             sketch,
             counts,
             counted_before: 0,
+            known_shingles: None,
             shingles: OnceCell::new(),
+            words: OnceCell::new(),
             counted: OnceCell::new(),
         }
+    }
+
+    /// The same with the sketch's shingles, if they are at hand.
+    pub fn with_shingles(self, shingles: Option<&'s Shingles>) -> Self {
+        Probe { known_shingles: shingles, ..self }
     }
 
     /// The next revision of an article that the collection has counted.
@@ -44,7 +54,12 @@ impl<'s> Probe<'s> {
     }
 
     fn shingles(&self) -> &Shingles {
-        self.shingles.get_or_init(|| Shingles::new(self.sketch.text()))
+        self.known_shingles
+            .unwrap_or_else(|| self.shingles.get_or_init(|| Shingles::new(self.sketch.text())))
+    }
+
+    fn words(&self) -> &WordSet {
+        self.words.get_or_init(|| WordSet::new(self.sketch.text()))
     }
 
     /// What the collection knows of the words of this article and of one that it holds, leaving
@@ -94,40 +109,61 @@ const CONTAINMENT_MIN: f32 = 0.1;
 /// But so many shared shingles are a passage, however long the texts are.
 const SHARED_ENOUGH: usize = 60;
 
+/// No place of a text: it has at most [`super::TEXT_WORDS_MAX`] words.
+const NOWHERE: u16 = u16::MAX;
+
 /// `None` if the two have next to nothing in common, or one of them says next to nothing.
 pub(super) fn align(probe: &Probe, other: &Sketch) -> Option<Alignment> {
     if probe.sketch.text().len().min(other.text().len()) < WORDS_MIN {
         return None;
     }
     let probe_shingles = probe.shingles();
-    // Where the other text has a shingle of the probe for the first time, by its number.
-    let mut other_places: Vec<Option<u32>> = vec![None; probe_shingles.distinct_count()];
-    let mut other_covered = vec![false; other.text().len()];
-    let mut shared_count = 0;
+    let a = probe_shingles.distinct_count();
+    // Where the other text has a shingle of the probe, and its number. Most texts have next to none.
+    let mut shared: Vec<(u16, u16)> = Vec::with_capacity(SHARED_ENOUGH);
     for (place, shingle) in shingles(other.text()).enumerate() {
         if let Some(number) = probe_shingles.number(shingle) {
-            let first_place = &mut other_places[number];
-            shared_count += usize::from(first_place.is_none());
-            first_place.get_or_insert(place as u32);
-            other_covered[place..place + SHINGLE_WORDS].fill(true);
+            shared.push((place as u16, number as u16));
         }
     }
-    let (a, b) = (other_places.len(), other.shingle_count().max(shared_count));
-    let containment = ratio(shared_count, a.min(b));
-    if containment < CONTAINMENT_MIN && shared_count < SHARED_ENOUGH {
+    let is_too_little = |shared_count: usize| {
+        let b = other.shingle_count().max(shared_count);
+        ratio(shared_count, a.min(b)) < CONTAINMENT_MIN && shared_count < SHARED_ENOUGH
+    };
+    // Some may be there twice: if all of them are too little, the distinct ones are.
+    if is_too_little(shared.len()) {
         return None;
     }
+    // Where the other text has a shingle of the probe for the first time, by its number.
+    let mut other_places: Vec<u16> = vec![NOWHERE; a];
+    let mut other_covered = vec![false; other.text().len()];
+    let mut shared_count = 0;
+    for (place, number) in shared {
+        let first_place = &mut other_places[usize::from(number)];
+        if *first_place == NOWHERE {
+            shared_count += 1;
+            *first_place = place;
+        }
+        let place = usize::from(place);
+        other_covered[place..place + SHINGLE_WORDS].fill(true);
+    }
+    if is_too_little(shared_count) {
+        return None;
+    }
+    let b = other.shingle_count().max(shared_count);
+    let containment = ratio(shared_count, a.min(b));
     let mut probe_covered = vec![false; probe.sketch.text().len()];
     let mut shared_places = vec![false; probe_shingles.numbers.len()];
     for (place, &number) in probe_shingles.numbers.iter().enumerate() {
-        if other_places[usize::from(number)].is_some() {
+        if other_places[usize::from(number)] != NOWHERE {
             shared_places[place] = true;
             probe_covered[place..place + SHINGLE_WORDS].fill(true);
         }
     }
     let jaccard = ratio(shared_count, a + b - shared_count);
     let swaps_of_probe = Swaps::new(&probe_covered, &other_covered, |place| {
-        other_places[usize::from(probe_shingles.numbers[place])]
+        let place = other_places[usize::from(probe_shingles.numbers[place])];
+        (place != NOWHERE).then_some(place.into())
     });
     let swaps_of_other = Swaps::new(&other_covered, &probe_covered, |place| {
         let shingle = shingles(&other.text()[place..place + SHINGLE_WORDS]).next()?;
@@ -244,11 +280,11 @@ pub(super) fn features(
     alignment: &Alignment,
     knowledge: &Knowledge,
 ) -> FeatureVector {
-    let probe_words = WordSet::new(probe.sketch.text());
+    let probe_words = probe.words();
     let other_words = WordSet::new(other.text());
     let (here, there) = (&alignment.probe_covered, &alignment.other_covered);
     let a = Side::new(probe.sketch, here, &knowledge.probe_others, &other_words);
-    let b = Side::new(other, there, &knowledge.other_others, &probe_words);
+    let b = Side::new(other, there, &knowledge.other_others, probe_words);
     let (shorter, longer) = Side::by_length(&a, &b);
     let mut titles = Titles::new(probe.sketch, other);
     let headline_containment = titles.containment;
@@ -311,6 +347,7 @@ fn ratio(part: usize, whole: usize) -> f32 {
 }
 
 /// The set of the words of one text: a bit for every possible code.
+#[derive(Debug)]
 struct WordSet(Box<[u64; 1024]>);
 
 impl WordSet {
@@ -396,7 +433,16 @@ const INNER_WORDS_MAX: usize = 12;
 
 /// How much a word weighs that so many other stories have. Frame is weighed, not deleted.
 fn rarity(others: u8) -> f32 {
-    1.0 / (1.0 + f32::from(others))
+    static RARITIES: [f32; 256] = {
+        let mut rarities = [0.0; 256];
+        let mut others = 0;
+        while others < rarities.len() {
+            rarities[others] = 1.0 / (1.0 + others as f32);
+            others += 1;
+        }
+        rarities
+    };
+    RARITIES[usize::from(others)]
 }
 
 impl Side {
@@ -488,14 +534,22 @@ impl RareThirds {
     fn new(covered: &[bool], others: &[u8]) -> Self {
         let words: f32 = others.iter().map(|&others| rarity(others)).sum();
         let mut thirds = [0.0; 3];
+        // The third at hand stays in a register: every sum waits for the one before.
+        let (mut third, mut sum) = (0, 0.0);
         let mut at = 0.0;
         for (&covered, &others) in covered.iter().zip(others) {
             let weight = rarity(others);
             if covered {
-                thirds[((at + weight / 2.0) / words * 3.0).min(2.0) as usize] += weight;
+                let own = ((at + weight / 2.0) / words * 3.0).min(2.0) as usize;
+                if own != third {
+                    thirds[third] = sum;
+                    (third, sum) = (own, thirds[own]);
+                }
+                sum += weight;
             }
             at += weight;
         }
+        thirds[third] = sum;
         let [lowest, ..] = sorted(thirds);
         let lowest_third = (3.0 * lowest / words).min(1.0);
         RareThirds { words, covered: thirds.iter().sum(), lowest_third }

@@ -25,6 +25,7 @@ pub use counts::{Counts, Known};
 pub use features::Probe;
 use features::{Alignment, FEATURES, FeatureVector, align, features};
 pub use overlap::{OVERLAP_WORDS_MIN, Overlap, overlaps};
+pub use shingles::Shingles;
 pub use sketch::{
     POSTING_KEYS_MAX, PostingKey, SHINGLE_WORDS, Sketch, TEXT_WORDS_MAX, TITLE_WORDS_MAX,
     posting_keys,

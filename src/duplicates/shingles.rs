@@ -1,5 +1,7 @@
 //! The shingles of a text, numbered.
 
+use std::cell::Cell;
+
 use super::sketch::{SHINGLE_WORDS, WordCode};
 
 /// All shingles of a text, in order. Four 16-bit words fill a machine word, so that a shingle is
@@ -15,8 +17,8 @@ pub(super) fn shingles(text: &[WordCode]) -> impl Iterator<Item = u64> {
 }
 
 /// The distinct shingles of a text, numbered in the order of their first occurrence.
-#[derive(Debug)]
-pub(super) struct Shingles {
+#[derive(Debug, Default)]
+pub struct Shingles {
     /// The number of the shingle at every place of the text.
     pub(super) numbers: Vec<Number>,
     /// Every distinct shingle and its first place, by number.
@@ -39,18 +41,31 @@ impl Shingles {
     pub(super) fn new(text: &[WordCode]) -> Self {
         debug_assert!(text.len() < usize::from(EMPTY));
         let len = (text.len() + 1).saturating_sub(SHINGLE_WORDS);
-        let mut distinct = Vec::with_capacity(len);
-        let mut slots = vec![EMPTY; (SLOTS_PER_SHINGLE * len).next_power_of_two()];
-        let numbers = shingles(text).enumerate().map(|(place, shingle)| {
-            let slot = find(&slots, &distinct, shingle);
-            if slots[slot] == EMPTY {
-                slots[slot] = distinct.len() as Number;
-                distinct.push((shingle, place as u32));
-            }
-            slots[slot]
-        });
-        let numbers = numbers.collect();
-        Shingles { numbers, distinct, slots }
+        let mut room = ROOM.take();
+        let Shingles { numbers, distinct, slots } = &mut room;
+        fill(numbers, 0, len);
+        fill(distinct, (0, 0), len);
+        fill(slots, EMPTY, (SLOTS_PER_SHINGLE * len).next_power_of_two());
+        // As slices, which stay in registers.
+        let (known, places) = (&mut distinct[..], &mut slots[..]);
+        let mut count = 0;
+        for (place, (shingle, number)) in shingles(text).zip(numbers).enumerate() {
+            let mut slot = first_slot(shingle, places.len());
+            *number = loop {
+                match places[slot] {
+                    EMPTY => {
+                        places[slot] = count as Number;
+                        known[count] = (shingle, place as u32);
+                        count += 1;
+                        break (count - 1) as Number;
+                    }
+                    number if known[usize::from(number)].0 == shingle => break number,
+                    _ => slot = (slot + 1) & (places.len() - 1),
+                }
+            };
+        }
+        distinct.truncate(count);
+        room
     }
 
     pub(super) fn distinct_count(&self) -> usize {
@@ -60,8 +75,16 @@ impl Shingles {
     /// The number of a shingle, if the text has it.
     #[inline]
     pub(super) fn number(&self, shingle: u64) -> Option<usize> {
-        let number = self.slots[find(&self.slots, &self.distinct, shingle)];
-        (number != EMPTY).then_some(number.into())
+        let mut slot = first_slot(shingle, self.slots.len());
+        loop {
+            match self.slots[slot] {
+                EMPTY => return None,
+                number if self.distinct[usize::from(number)].0 == shingle => {
+                    return Some(number.into());
+                }
+                _ => slot = (slot + 1) & (self.slots.len() - 1),
+            }
+        }
     }
 
     /// Where the text has a shingle for the first time.
@@ -70,17 +93,37 @@ impl Shingles {
     }
 }
 
-/// The slot that holds the shingle's number, or the empty one where it would be.
-#[inline]
-fn find(slots: &[Number], distinct: &[(u64, u32)], shingle: u64) -> usize {
+thread_local! {
+    /// Shingles that are no longer needed: the next ones are put in their place, which is in the
+    /// processor's caches already.
+    static ROOM: Cell<Shingles> = Cell::default();
+}
+
+impl Drop for Shingles {
+    fn drop(&mut self) {
+        if self.slots.capacity() > 0 {
+            // A thread that ends keeps nothing.
+            let _ = ROOM.try_with(|room| {
+                let mut before = room.replace(std::mem::take(self));
+                // Its room goes without being kept in turn.
+                (before.numbers, before.distinct, before.slots) = Default::default();
+            });
+        }
+    }
+}
+
+fn fill<T: Clone>(room: &mut Vec<T>, value: T, len: usize) {
+    room.clear();
+    room.resize(len, value);
+}
+
+/// The slot, of so many, where the search for a shingle's number begins.
+#[inline(always)]
+fn first_slot(shingle: u64, slot_count: usize) -> usize {
     // Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4): a word code is part of a
     // good hash already, and the multiplication brings all four together in the upper 16 bits.
     let hash = shingle.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mut slot = (hash >> 48) as usize & (slots.len() - 1);
-    while slots[slot] != EMPTY && distinct[usize::from(slots[slot])].0 != shingle {
-        slot = (slot + 1) & (slots.len() - 1);
-    }
-    slot
+    (hash >> 48) as usize & (slot_count - 1)
 }
 
 #[cfg(test)]
@@ -95,7 +138,10 @@ mod tests {
         #[test]
         fn shingles_are_numbered_in_order(body in "([a-c] ){0,200}") {
             let sketch = Sketch::new(&Document::new("", &body));
+            // Those of other texts leave room for them and stand beside them.
+            drop(Shingles::new(&sketch.text()[sketch.text().len() / 2..]));
             let found = Shingles::new(sketch.text());
+            let _beside = Shingles::new(&sketch.text()[..sketch.text().len() / 3]);
             let mut distinct: Vec<u64> = Vec::new();
             for (place, shingle) in shingles(sketch.text()).enumerate() {
                 let number = distinct.iter().position(|&other| other == shingle);

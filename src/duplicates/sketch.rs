@@ -112,18 +112,25 @@ const TITLE_BITS: u32 = 7;
 
 impl Sketch {
     pub fn new(document: &Document) -> Self {
+        Self::with_shingles(document).0
+    }
+
+    /// A sketch, and the shingles that had to be numbered to make it: whoever compares it at once
+    /// needs them again.
+    pub fn with_shingles(document: &Document) -> (Self, Shingles) {
         let words = judged_text(document);
         let words = &words[..words.len().min(TEXT_WORDS_MAX)];
         let text: Vec<WordCode> = words.iter().map(WordCode::new).collect();
         let title = document.title.iter().take(TITLE_WORDS_MAX).map(WordCode::new).collect();
-        let shingle_count = Shingles::new(&text).distinct_count() as u32;
-        Sketch {
+        let shingles = Shingles::new(&text);
+        let sketch = Sketch {
             content: content_hash(document),
-            shingle_count,
+            shingle_count: shingles.distinct_count() as u32,
             title,
             text,
             quotations: quotations(words),
-        }
+        };
+        (sketch, shingles)
     }
 
     /// Layout, all little-endian: content hash (8 bytes), number of distinct shingles (4), number
@@ -145,8 +152,11 @@ impl Sketch {
         let words_start = bytes.len();
         bytes.resize(words_start + 2 * (self.title.len() + self.text.len()), 0);
         let places = bytes[words_start..].as_chunks_mut().0;
-        for (place, word) in places.iter_mut().zip(self.title.iter().chain(&self.text)) {
-            *place = word.0.to_le_bytes();
+        let (title, text) = places.split_at_mut(self.title.len());
+        for (places, words) in [(title, &self.title), (text, &self.text)] {
+            for (place, word) in places.iter_mut().zip(words) {
+                *place = word.0.to_le_bytes();
+            }
         }
     }
 

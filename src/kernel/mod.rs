@@ -7,6 +7,8 @@
 
 // The only module that may be unsafe: it calls code made for instructions that not every
 // processor has, and loads vectors from arrays.
+//
+// Beside that stands what else needs such an instruction: see [`prefetch`].
 
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -141,6 +143,24 @@ impl Kernel {
             Isa::Neon => unsafe { neon::masks(blocks, masks) },
         }
     }
+}
+
+/// Has the processor fetch what stands at a place, and does not wait for it. Elsewhere it does
+/// nothing, which is always right.
+#[inline(always)]
+pub fn prefetch<T>(place: &T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        #[expect(unsafe_code, reason = "there is no safe way to ask for it")]
+        // SAFETY: every processor of this kind has the instruction, it reads nothing that the
+        // program sees, and may be given any address.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
 }
 
 #[cfg(test)]

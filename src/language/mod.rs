@@ -77,8 +77,9 @@ fn runs(document: &Document) -> Vec<(Part, &[Word])> {
 /// The stop words of all languages, and in which of them each is one.
 struct StopWords {
     hashes: HashSet,
-    /// For every slot of the set a bit for each language: those known first, then their neighbours.
-    languages: Vec<u64>,
+    /// For every slot of the set a bit for each language, those known first, then their neighbours,
+    /// and what the word says for each of them.
+    languages: Vec<(u64, u32)>,
 }
 
 static STOP_WORDS: LazyLock<Option<StopWords>> = LazyLock::new(|| {
@@ -101,9 +102,9 @@ static STOP_WORDS: LazyLock<Option<StopWords>> = LazyLock::new(|| {
         .collect();
     let hashes: Vec<u64> = merged.iter().map(|&(hash, _)| hash).collect();
     let hashes = HashSet::new(&hashes)?;
-    let mut languages = vec![0; hashes.slot_count()];
+    let mut languages = vec![(0, 0); hashes.slot_count()];
     for (hash, bits) in merged {
-        languages[hashes.find(hash)? as usize] = bits;
+        languages[hashes.find(hash)? as usize] = (bits, WHOLE_SHARE / bits.count_ones().max(1));
     }
     Some(StopWords { hashes, languages })
 });
@@ -118,8 +119,7 @@ fn by_stop_words(runs: &[(Part, &[Word])]) -> Option<&'static str> {
     for word in runs.iter().flat_map(|(_, words)| words.iter()) {
         word_count += u32::from(word.class() != WordClass::Number);
         if let Some(slot) = stop_words.hashes.find(word.hash) {
-            let mut languages = stop_words.languages[slot as usize];
-            let share = WHOLE_SHARE / languages.count_ones().max(1);
+            let (mut languages, share) = stop_words.languages[slot as usize];
             while languages != 0 {
                 let language = languages.trailing_zeros() as usize;
                 counts[language] += 1;

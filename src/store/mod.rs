@@ -34,7 +34,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use crate::admission::Share;
 use crate::analysis::{Analysis, Classification, DuplicateReport, Fingerprint, Match, StoryId};
 use crate::article::{Article, ArticleId, CollectionName, Timestamp};
-use crate::duplicates::{Judge, PostingKey, Sketch};
+use crate::duplicates::{Judge, PostingKey, Shingles, Sketch};
 use crate::text::Document;
 
 /// What a store does. Every backend passes the same suite of tests, `tests/it/store.rs`.
@@ -155,6 +155,8 @@ pub struct Prepared {
     pub fingerprint: Option<Fingerprint>,
     pub keys: Vec<PostingKey>,
     pub sketch: Sketch,
+    /// The sketch's shingles, as long as they are at hand.
+    pub shingles: Option<Shingles>,
     pub classification: Classification,
     pub judge: Arc<Judge>,
     /// The article's words, if matches are to be explained.

@@ -12,7 +12,12 @@ use crate::kernel::{BLOCK_BYTES, Kernel, Masks};
 const BLOCKS: usize = 8;
 
 pub(super) fn words(kernel: Kernel, text: &str) -> Vec<Word> {
-    let mut reader = FastReader::new(text);
+    words_in(kernel, text, Vec::new())
+}
+
+/// The same in the room of other words, which are forgotten.
+pub(super) fn words_in(kernel: Kernel, text: &str, room: Vec<Word>) -> Vec<Word> {
+    let mut reader = FastReader::new(text, room);
     let (blocks, rest) = text.as_bytes().as_chunks();
     for blocks in blocks.chunks(BLOCKS) {
         reader.read(kernel, blocks);
@@ -50,13 +55,15 @@ struct Before {
 }
 
 impl<'a> FastReader<'a> {
-    fn new(text: &'a str) -> Self {
+    fn new(text: &'a str, mut room: Vec<Word>) -> Self {
+        room.clear();
+        // English prose has a word every six bytes.
+        room.reserve(text.len() / 5);
         FastReader {
             text,
             tail: Tail::new(text.as_bytes()),
             slow: SlowReader::new(text),
-            // English prose has a word every six bytes.
-            out: Vec::with_capacity(text.len() / 5),
+            out: room,
             edges: Edges::new(),
             base: 0,
             floor: 0,

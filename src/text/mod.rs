@@ -51,6 +51,15 @@ impl Document {
         Document { title, quoted: quoted(body, &words), body: words }
     }
 
+    /// What another article says, in the room that this one takes.
+    pub fn read_next(self, title: &str, body: &str) -> Self {
+        let kernel = Kernel::active();
+        let title = fast::words_in(kernel, title, self.title);
+        let mut words = fast::words_in(kernel, body, self.body);
+        mark_quotations(body, &mut words);
+        Document { title, quoted: quoted(body, &words), body: words }
+    }
+
     pub fn word_count(&self) -> usize {
         self.title.len() + self.body.len()
     }
@@ -73,24 +82,26 @@ fn mark_quotations(text: &str, words: &mut [Word]) {
         }
     };
     let bytes = text.as_bytes();
-    if text.is_ascii() {
-        memchr::memchr2_iter(b'"', b'\n', bytes)
-            .for_each(|place| reach(place, bytes[place] == b'\n'));
-    } else {
-        for (place, &byte) in bytes.iter().enumerate() {
-            let is_mark = match byte {
-                b'\n' | b'"' => true,
-                0xc2 | 0xe2 | 0xe3 => {
-                    text[place..].starts_with(['“', '”', '„', '«', '»', '「', '」'])
-                }
-                _ => false,
-            };
-            if is_mark {
-                reach(place, byte == b'\n');
-            }
-        }
+    let mut plain = memchr::memchr2_iter(b'"', b'\n', bytes).peekable();
+    let mut typographic = memchr::memchr3_iter(0xc2, 0xe2, 0xe3, bytes)
+        .filter(|&place| begins_with_mark(&bytes[place..]))
+        .peekable();
+    while let Some(place) = match (plain.peek(), typographic.peek()) {
+        (Some(a), Some(b)) if a > b => typographic.next(),
+        (None, _) => typographic.next(),
+        _ => plain.next(),
+    } {
+        reach(place, bytes[place] == b'\n');
     }
     reach(text.len(), true);
+}
+
+/// Whether some bytes of UTF-8 begin with one of the marks `“”„«»「」`.
+fn begins_with_mark(bytes: &[u8]) -> bool {
+    matches!(
+        bytes,
+        [0xe2, 0x80, 0x9c..=0x9e, ..] | [0xc2, 0xab | 0xbb, ..] | [0xe3, 0x80, 0x8c | 0x8d, ..]
+    )
 }
 
 /// The words of a text that stand in quoted lines.
@@ -473,6 +484,20 @@ mod tests {
         check("a -> b\n<p>x</p>\nc > d\ne", "");
         check("> all of it", "all of it");
         check(">\n>\nnothing", "");
+    }
+
+    #[test]
+    fn the_room_of_another_article_changes_nothing() {
+        let articles = [
+            ("A headline", "“Go,” she said.\n> quoted words\nHe left, after all of it was said."),
+            ("", ""),
+            ("Another", "one"),
+        ];
+        let mut room = Document::default();
+        for (title, body) in articles.into_iter().cycle().take(7) {
+            room = room.read_next(title, body);
+            assert_eq!(room, Document::new(title, body));
+        }
     }
 
     #[test]

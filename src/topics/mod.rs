@@ -282,37 +282,47 @@ impl Classifier {
         let mut reading = Reading::default();
         let mut rows = [0; 2 * features::WORDS_MAX];
         let mut row_count = 0;
+        let mut content = [0; features::BODY_WORDS_MAX];
+        let mut candidates = [0; 2 * features::BODY_WORDS_MAX];
+        let mut are_words = [false; 2 * features::BODY_WORDS_MAX];
+        let mut places = [0; 2 * features::BODY_WORDS_MAX];
         for part in features::read_part(document, features::BODY_WORDS_MAX) {
-            let mut content = [0; features::BODY_WORDS_MAX];
             let mut content_count = 0;
             for &word in part {
                 let token = features::token(word);
+                self.table.announce(token);
                 content[content_count] = token;
                 content_count += usize::from(!self.stop_words.contains(token));
             }
             let content = &content[..content_count];
             // Most words are known, most pairs are not.
-            let mut candidates = [(0, false); 2 * features::BODY_WORDS_MAX];
             let mut candidate_count = 0;
             let mut previous = None;
             for &token in content {
                 if let Some(previous) = previous {
                     let pair = features::pair(previous, token);
-                    candidates[candidate_count + 1] = (pair, false);
-                    candidates[candidate_count] = (token, true);
+                    candidates[candidate_count + 1] = pair;
+                    are_words[candidate_count + 1] = false;
+                    candidates[candidate_count] = token;
+                    are_words[candidate_count] = true;
                     candidate_count += 1 + usize::from(self.table.may_know(pair));
                 } else {
-                    candidates[candidate_count] = (token, true);
+                    candidates[candidate_count] = token;
+                    are_words[candidate_count] = true;
                     candidate_count += 1;
                 }
                 previous = Some(token);
             }
             let mut known_content_words = 0;
-            for &(hash, is_word) in &candidates[..candidate_count] {
-                let row = self.table.find(hash);
-                rows[row_count] = row.unwrap_or_default();
-                row_count += usize::from(row.is_some());
-                known_content_words += usize::from(row.is_some() & is_word);
+            let candidates = &candidates[..candidate_count];
+            for (place, &hash) in places.iter_mut().zip(candidates) {
+                *place = self.table.fetch(hash);
+            }
+            for ((&row, &hash), &is_word) in places.iter().zip(candidates).zip(&are_words) {
+                let is_known = self.table.has(row, hash);
+                rows[row_count] = row;
+                row_count += usize::from(is_known);
+                known_content_words += usize::from(is_known & is_word);
             }
             reading.words += part.len();
             reading.content_words += content_count;

@@ -63,7 +63,9 @@ impl Complete {
 }
 
 fn write(core: &Core, changes: &Changes) -> Result<(), StoreError> {
-    let mut batch = core.db.batch().durability(Some(PersistMode::SyncData));
+    let rows = ROWS_PER_ARTICLE * changes.added.len() + changes.dead_rows.len();
+    let batch = OwnedWriteBatch::with_capacity(core.db.clone(), rows);
+    let mut batch = batch.durability(Some(PersistMode::SyncData));
     fill(&mut batch, &core.tables, changes)?;
     let touched: BTreeMap<CollectionNumber, &Collection> =
         changes.added.iter().map(|added| (added.collection.number, &*added.collection)).collect();
@@ -76,6 +78,9 @@ fn write(core: &Core, changes: &Changes) -> Result<(), StoreError> {
     }
     Ok(())
 }
+
+/// For most articles so many rows are written.
+const ROWS_PER_ARTICLE: usize = 5;
 
 /// So many articles are counted again at most when a collection is opened.
 const COUNTED_MAX: u64 = 1 << 15;
@@ -268,7 +273,10 @@ fn publish(core: &Core, changes: &Changes) {
     drop(locked);
     core.published.store(changes.number, Ordering::Release);
     for added in &changes.added {
-        if !changes.removed.contains_key(&(added.collection.number, added.seq)) {
+        let key = (added.collection.number, added.seq);
+        if !changes.removed.contains_key(&key) {
+            // News is mostly like other news of the day.
+            core.candidates.insert(key, Arc::clone(&added.remembered));
             added.collection.count(&added.remembered, added.repeats.as_deref());
         }
     }

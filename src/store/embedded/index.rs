@@ -136,7 +136,7 @@ impl Segment {
     /// Posts an article under the keys under which no article of its story stands yet: a story
     /// told fifty times must not make its own shingles look like boilerplate.
     fn post(&mut self, slot: Slot, story: StoryNumber, keys: &[PostingKey]) {
-        self.postings.touch(keys);
+        self.postings.fetch(keys);
         for &key in keys {
             self.postings.insert(key, slot, |other| {
                 self.entries.get(other).is_some_and(|entry| entry.story == story)
@@ -326,8 +326,7 @@ impl Index {
         let mut hits: Vec<Seq> = Vec::new();
         let mut slots: Vec<Slot> = Vec::new();
         for segment in &self.segments {
-            segment.postings.touch(wanted.keys);
-            wanted.keys.iter().for_each(|&key| segment.postings.find(key, &mut slots));
+            segment.postings.fetch(wanted.keys);
             if let Some(fingerprint) = wanted.fingerprint {
                 let (mut live, mut visits) = (0, 0);
                 let search =
@@ -355,6 +354,8 @@ impl Index {
                     slots.extend(same.take(HAMMING_LIVE_MAX));
                 }
             }
+            // They had the time of the search to come from memory.
+            wanted.keys.iter().for_each(|&key| segment.postings.find(key, &mut slots));
             hits.extend(slots.drain(..).map(|slot| segment.seq(slot)));
         }
         hits.sort_unstable();

@@ -590,12 +590,14 @@ impl Drop for EmbeddedStore {
 }
 
 /// Takes the look at the store that an article needs before its turn.
-fn turn(core: &Core, prepared: Prepared) -> Result<Turn, StoreError> {
+fn turn(core: &Core, mut prepared: Prepared) -> Result<Turn, StoreError> {
     let commit = core.published();
     let looked = match core.collection(&prepared.collection) {
         Some(collection) => Looked::new(core, &collection, &prepared, |_| false)?,
         None => Looked::nothing(commit),
     };
+    // They are large, and few articles are compared with any others when their turn comes.
+    prepared.shingles = None;
     Ok(Turn { prepared, looked })
 }
 

@@ -143,7 +143,7 @@ pub fn list(
     page(&view, &listed, page_size, max, query, |view, article, start| {
         let is_wanted = filter.topic.as_ref().is_none_or(|topic| {
             let topics = &article.analysis.classification.topics;
-            topics.iter().any(|score| score.assigned && score.topic == *topic)
+            topics.iter().any(|score| score.assigned && *score.topic == **topic)
         });
         Ok(is_wanted
             && match start {

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use crate::duplicates::PostingKey;
 use crate::hamming::{SLOT_MAX, Slot, push_tightly, remove_tightly};
+use crate::kernel::prefetch;
 
 /// A list that has grown this long is of a shingle that says nothing: boilerplate, an agency's
 /// phrase. It is kept, so that memory is bounded, but neither grown further nor read.
@@ -146,13 +147,13 @@ impl PostingLists {
         });
     }
 
-    /// Reads a little of what will be needed of these keys' buckets. Done at once, the processor
-    /// waits for memory once; done bucket by bucket, it would wait for each in turn.
-    pub fn touch(&self, keys: &[PostingKey]) {
+    /// Has these keys' buckets fetched. Done at once, the processor waits for memory once; done
+    /// bucket by bucket, it would wait for each in turn.
+    pub fn fetch(&self, keys: &[PostingKey]) {
         const POSTINGS_PER_CACHE_LINE: usize = 64 / size_of::<Posting>();
-        let buckets = keys.iter().map(|&key| &self.buckets[self.bucket(key)]);
-        let touched = buckets.flat_map(|bucket| bucket.iter().step_by(POSTINGS_PER_CACHE_LINE));
-        std::hint::black_box(touched.fold(0, |all, posting| all ^ posting.0[0]));
+        for bucket in keys.iter().map(|&key| &self.buckets[self.bucket(key)]) {
+            bucket.iter().step_by(POSTINGS_PER_CACHE_LINE).for_each(prefetch);
+        }
     }
 
     /// Removes a posting; tells whether it was there.

@@ -11,7 +11,7 @@ use super::CommitNumber;
 use super::collection::{Collection, Horizon};
 use super::index::{Entry, Seq, StoryNumber, Wanted};
 use super::record::{CollectionNumber, IdRecord};
-use crate::analysis::StoryId;
+use crate::analysis::{Fingerprint, StoryId};
 use crate::article::{ArticleId, CollectionName};
 use crate::duplicates::PostingKey;
 use crate::duplicates::decision::Remembered;
@@ -54,6 +54,8 @@ pub struct Changes {
     /// Rows of collections that are gone.
     pub dead_rows: Vec<(Keyspace, Slice)>,
     places: HashMap<(CollectionNumber, Seq), usize, Quick>,
+    /// The fingerprints of the added articles, with their places: every submission looks at all.
+    fingerprints: Vec<(Fingerprint, u32)>,
     keys: Keys,
 }
 
@@ -115,6 +117,8 @@ impl Changes {
         let place = self.added.len();
         added.keys.iter().for_each(|&key| self.keys.add(key, place as u32));
         self.places.insert((added.collection.number, added.seq), place);
+        let fingerprint = added.entry.fingerprint;
+        self.fingerprints.extend(fingerprint.map(|fingerprint| (fingerprint, place as u32)));
         self.added.push(added);
     }
 
@@ -157,10 +161,8 @@ impl Changes {
             }
         }
         if let Some(fingerprint) = wanted.fingerprint {
-            for (place, added) in self.added.iter().enumerate() {
-                let place = place as u32;
-                let other = added.entry.fingerprint;
-                if other.is_some_and(|other| other.distance(fingerprint) <= wanted.radius)
+            for &(other, place) in &self.fingerprints {
+                if other.distance(fingerprint) <= wanted.radius
                     && is_ours(&place)
                     && shared.iter().all(|(other, _)| *other != place)
                 {

@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -258,39 +259,49 @@ struct StoredContent<'c> {
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredOutcome {
+struct StoredOutcome<'o> {
     revision: u32,
     submit_time_micros: i64,
     fingerprint: Option<u64>,
-    topics: Vec<StoredTopic>,
+    #[serde(borrow)]
+    topics: Vec<StoredTopic<'o>>,
     reliability: u8,
-    language: String,
-    model_version: String,
+    #[serde(borrow)]
+    language: Cow<'o, str>,
+    #[serde(borrow)]
+    model_version: Cow<'o, str>,
     verdict: u8,
-    story: Option<(u128, String)>,
-    matches: Vec<StoredMatch>,
+    #[serde(borrow)]
+    story: Option<(u128, Cow<'o, str>)>,
+    #[serde(borrow)]
+    matches: Vec<StoredMatch<'o>>,
     truncated: bool,
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredTopic {
-    topic: String,
+struct StoredTopic<'o> {
+    #[serde(borrow)]
+    topic: Cow<'o, str>,
     probability: f64,
     threshold: f64,
     assigned: bool,
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredMatch {
-    article_id: String,
+struct StoredMatch<'o> {
+    #[serde(borrow)]
+    article_id: Cow<'o, str>,
     kind: u8,
     hamming_distance: Option<u32>,
     similarity: f32,
     containment: f32,
     same_source: bool,
-    title: String,
-    url: String,
-    source: String,
+    #[serde(borrow)]
+    title: Cow<'o, str>,
+    #[serde(borrow)]
+    url: Cow<'o, str>,
+    #[serde(borrow)]
+    source: Cow<'o, str>,
     submit_time_micros: i64,
 }
 
@@ -310,24 +321,28 @@ pub fn write_article(bytes: &mut Vec<u8>, stored: &StoredArticle) -> Result<(), 
     };
     begin_two_parts(bytes, layout::ARTICLE, &content)?;
     let Analysis { classification, duplicates, fingerprint } = analysis;
-    let topic = |score: &TopicScore| StoredTopic {
-        topic: score.topic.clone(),
-        probability: score.probability,
-        threshold: score.threshold,
-        assigned: score.assigned,
-    };
-    let found = |found: &Match| StoredMatch {
-        article_id: found.article_id.to_string(),
-        kind: MATCH_KINDS.code(&found.kind),
-        hamming_distance: found.hamming_distance,
-        similarity: found.similarity,
-        containment: found.containment,
-        same_source: found.same_source,
-        title: found.title.clone(),
-        url: found.url.clone(),
-        source: found.source.clone(),
-        submit_time_micros: found.submit_time.micros(),
-    };
+    fn topic(score: &TopicScore) -> StoredTopic<'_> {
+        StoredTopic {
+            topic: Cow::Borrowed(&score.topic),
+            probability: score.probability,
+            threshold: score.threshold,
+            assigned: score.assigned,
+        }
+    }
+    fn found(found: &Match) -> StoredMatch<'_> {
+        StoredMatch {
+            article_id: found.article_id.as_str().into(),
+            kind: MATCH_KINDS.code(&found.kind),
+            hamming_distance: found.hamming_distance,
+            similarity: found.similarity,
+            containment: found.containment,
+            same_source: found.same_source,
+            title: found.title.as_str().into(),
+            url: found.url.as_str().into(),
+            source: found.source.as_str().into(),
+            submit_time_micros: found.submit_time.micros(),
+        }
+    }
     let story = duplicates.story.as_ref();
     let outcome = StoredOutcome {
         revision: *revision,
@@ -335,10 +350,10 @@ pub fn write_article(bytes: &mut Vec<u8>, stored: &StoredArticle) -> Result<(), 
         fingerprint: fingerprint.map(|fingerprint| fingerprint.0),
         topics: classification.topics.iter().map(topic).collect(),
         reliability: RELIABILITIES.code(&classification.reliability),
-        language: classification.language.clone(),
-        model_version: classification.model_version.clone(),
+        language: classification.language.as_str().into(),
+        model_version: classification.model_version.as_str().into(),
         verdict: VERDICTS.code(&duplicates.verdict),
-        story: story.map(|story| (story.id.0.as_u128(), story.canonical.to_string())),
+        story: story.map(|story| (story.id.0.as_u128(), story.canonical.as_str().into())),
         matches: duplicates.matches.iter().map(found).collect(),
         truncated: duplicates.truncated,
     };
@@ -350,7 +365,7 @@ pub fn article_from_bytes(bytes: &[u8]) -> Result<StoredArticle, Malformed> {
     let content: StoredContent = decode(content)?;
     let outcome: StoredOutcome = decode(outcome)?;
     let topic = |stored: StoredTopic| TopicScore {
-        topic: stored.topic,
+        topic: Arc::from(stored.topic),
         probability: stored.probability,
         threshold: stored.threshold,
         assigned: stored.assigned,
@@ -364,9 +379,9 @@ pub fn article_from_bytes(bytes: &[u8]) -> Result<StoredArticle, Malformed> {
             similarity: stored.similarity,
             containment: stored.containment,
             same_source: stored.same_source,
-            title: stored.title,
-            url: stored.url,
-            source: stored.source,
+            title: stored.title.into_owned(),
+            url: stored.url.into_owned(),
+            source: stored.source.into_owned(),
             submit_time: Timestamp::from_micros(stored.submit_time_micros),
             overlaps: Vec::new(),
         })
@@ -394,8 +409,8 @@ pub fn article_from_bytes(bytes: &[u8]) -> Result<StoredArticle, Malformed> {
             classification: Classification {
                 topics: outcome.topics.into_iter().map(topic).collect(),
                 reliability: RELIABILITIES.value(outcome.reliability)?,
-                language: outcome.language,
-                model_version: outcome.model_version,
+                language: outcome.language.into_owned(),
+                model_version: outcome.model_version.into_owned(),
             },
             duplicates: DuplicateReport {
                 verdict: VERDICTS.value(outcome.verdict)?,
@@ -633,7 +648,7 @@ mod tests {
             analysis: Analysis {
                 classification: Classification {
                     topics: vec![TopicScore {
-                        topic: "trade".to_owned(),
+                        topic: "trade".into(),
                         probability: 0.5,
                         threshold: 0.25,
                         assigned: true,

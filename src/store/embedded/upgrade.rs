@@ -395,7 +395,7 @@ impl TryFrom<OldArticle> for StoredArticle {
     fn try_from(old: OldArticle) -> Result<Self, &'static str> {
         let (content, classification) = (old.article, old.classification);
         let topics = classification.topics.into_iter().map(|old| TopicScore {
-            topic: old.topic,
+            topic: old.topic.into(),
             probability: old.probability,
             threshold: old.threshold,
             assigned: old.assigned,

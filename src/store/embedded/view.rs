@@ -143,7 +143,7 @@ pub fn question<'p>(
     if let Some(threshold) = settings.partial_threshold {
         judge.to_mut().partial_threshold = threshold as f32;
     }
-    let probe = Probe::new(&prepared.sketch, counts);
+    let probe = Probe::new(&prepared.sketch, counts).with_shingles(prepared.shingles.as_ref());
     Question {
         fingerprint: prepared.fingerprint,
         source: &prepared.article.source,
