@@ -260,7 +260,7 @@ impl Filling<'_> {
             let is_new = since.is_some_and(|since| first >= since || stored.revision == 1);
             let has_topic = filter.topic.as_ref().is_none_or(|topic| {
                 let topics = &stored.analysis.classification.topics;
-                topics.iter().any(|score| score.assigned && score.topic == *topic)
+                topics.iter().any(|score| score.assigned && *score.topic == **topic)
             });
             let is_of_story = filter.story.is_none_or(|story| {
                 stored.analysis.duplicates.story.as_ref().is_some_and(|of| of.id == story)
