@@ -68,7 +68,8 @@ pub struct Config {
     #[arg(long, env = "NEWSPRINT_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t = Config::default().log_format)]
     pub log_format: LogFormat,
 
-    /// What to log: error, warn, info, debug, trace, or a filter such as newsprint=debug
+    /// What to log: error, warn, info, debug, trace, or a filter such as newsprint=debug. Without it
+    /// --quiet stands for warn and --verbose for debug
     #[arg(long, env = "NEWSPRINT_LOG_LEVEL", value_name = "LEVEL", default_value_t = Config::default().log_level)]
     pub log_level: String,
 

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures_util::future::join;
 use metrics::counter;
 use prost::Message;
@@ -23,9 +24,10 @@ use super::items::Articles;
 use super::pb::served::article_service_server::ArticleService;
 use super::{Call, Deadline, EngineSlot, Received, pb};
 use crate::admission::{Amount, Share};
+use crate::analyser::Submission;
 use crate::article::CollectionName;
 use crate::config::Limits;
-use crate::engine::Submitting;
+use crate::engine::{Engine, Submitting};
 
 /// Articles of one stream that may be in work or answered and not yet read.
 const STREAM_WINDOW: usize = 256;
@@ -59,8 +61,9 @@ impl ArticleService for ArticleApi {
     ) -> Result<Response<pb::SubmitArticleResponse>, Status> {
         let call = Call::of(&request)?;
         let engine = self.engine.ready()?;
-        let (message, mut share) = call.received();
-        let submission = Articles::read_one(message)?.submission(engine.limits())?;
+        let (message, share) = call.received();
+        let (submission, mut share) = read_one(engine, message, share).await?;
+        let submission = submission?;
         share.grow(Amount::ARTICLE).map_err(overloaded)?;
         let collection = submission.collection.clone();
         let (submitted, mut share) =
@@ -80,7 +83,7 @@ impl ArticleService for ArticleApi {
         let engine = self.engine.ready()?;
         let limits = engine.limits();
         let articles_max = limits.batch_articles_max();
-        let batch = Articles::read(message, articles_max)?;
+        let batch = Arc::new(Articles::read(message, articles_max)?);
         let collection = convert::collection_name(batch.collection()?)?;
         let count = batch.articles.len();
         if count == 0 {
@@ -93,7 +96,15 @@ impl ArticleService for ArticleApi {
         let mut slice = Instant::now();
         for number in 0..count {
             let part = share.split(part);
-            begun.push(match batch.submission_of(number, limits) {
+            let is_long = batch.articles[number].len() > READ_INLINE_BYTES;
+            let (submission, part) = if is_long {
+                let (batch, client) = (Arc::clone(&batch), part.client().clone());
+                let read = move || (batch.submission_of(number, limits), part);
+                engine.admission().blocking(&client, read).await.map_err(overloaded)?
+            } else {
+                (batch.submission_of(number, limits), part)
+            };
+            begun.push(match submission {
                 Ok(submission) => engine.begin(submission, part).await.map_err(Status::from),
                 Err(violations) => Err(violations.into()),
             });
@@ -152,8 +163,9 @@ impl ArticleService for ArticleApi {
     ) -> Result<Response<pb::AnalyzeArticleResponse>, Status> {
         let call = Call::of(&request)?;
         let engine = self.engine.ready()?;
-        let (message, mut share) = call.received();
-        let submission = Articles::read_one(message)?.submission(engine.limits())?;
+        let (message, share) = call.received();
+        let (submission, mut share) = read_one(engine, message, share).await?;
+        let submission = submission?;
         share.grow(Amount::ARTICLE).map_err(overloaded)?;
         let (analysis, mut share) = engine.analyze_with(submission, share).await?;
         let mut response = pb::AnalyzeArticleResponse { analysis: Some(analysis.into()) };
@@ -307,6 +319,39 @@ impl ArticleApi {
     }
 }
 
+/// Longer messages are understood off the threads that serve: copying and checking them takes time.
+const READ_INLINE_BYTES: usize = 128 << 10;
+
+/// Understands a request for one article, in the client's turn if it is a long one. The share goes
+/// along: a client that leaves does not end what was begun.
+async fn read_one(
+    engine: &Engine,
+    message: Bytes,
+    share: Share,
+) -> Result<(Result<Submission, Status>, Share), Status> {
+    let read = |request: Articles, limits| request.submission(limits).map_err(Status::from);
+    let (read, share) = read_as(engine, message, share, read).await?;
+    Ok((read.flatten(), share))
+}
+
+async fn read_as<T: Send + 'static>(
+    engine: &Engine,
+    message: Bytes,
+    share: Share,
+    read: impl FnOnce(Articles, Limits) -> T + Send + 'static,
+) -> Result<(Result<T, Status>, Share), Status> {
+    let (limits, is_long) = (engine.limits(), message.len() > READ_INLINE_BYTES);
+    let client = share.client().clone();
+    let read = move || {
+        let read = Articles::read_one(message).map(|request| read(request, limits));
+        (read, share)
+    };
+    match is_long {
+        false => Ok(read()),
+        true => engine.admission().blocking(&client, read).await.map_err(overloaded),
+    }
+}
+
 /// An article of a stream on its way through the store.
 enum Begun {
     Article {
@@ -379,12 +424,14 @@ async fn begin(engine: &EngineSlot, call: &Call, place: OwnedSemaphorePermit) ->
     let (mut id, mut collection) = (String::new(), CollectionName::default());
     let submitting = async {
         let engine = engine.ready()?;
-        let submission = {
-            let request = Articles::read_one(message)?;
-            id = request.article_id();
-            refusal.map_or(Ok(()), Err)?;
-            request.submission(engine.limits())?
+        let read = |request: Articles, limits| {
+            (request.article_id(), request.submission(limits).map_err(Status::from))
         };
+        let (read, share) = read_as(engine, message, share, read).await?;
+        let (article_id, submission) = read?;
+        id = article_id;
+        refusal.map_or(Ok(()), Err)?;
+        let submission = submission?;
         collection = submission.collection.clone();
         Ok(engine.begin(submission, share).await?)
     };

@@ -34,6 +34,14 @@ pub fn set_verbosity(verbosity: Verbosity) {
     VERBOSITY.store(verbosity as u8, Ordering::Relaxed);
 }
 
+pub fn verbosity() -> Verbosity {
+    match VERBOSITY.load(Ordering::Relaxed) {
+        level if level == Verbosity::Quiet as u8 => Verbosity::Quiet,
+        level if level == Verbosity::Normal as u8 => Verbosity::Normal,
+        _ => Verbosity::Verbose,
+    }
+}
+
 fn tells(least: Verbosity) -> bool {
     VERBOSITY.load(Ordering::Relaxed) >= least as u8
 }

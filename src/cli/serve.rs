@@ -11,11 +11,13 @@ use newsprint::server::{self, Event};
 use newsprint::telemetry::Log;
 use tokio::net::{TcpListener, TcpSocket};
 
+use super::output::{self, Verbosity};
+
 /// Connections that may wait to be taken in, while the server is busy or many come at once.
 const BACKLOG: u32 = 1024;
 
 pub fn run(matches: &ArgMatches) -> Result<()> {
-    let config = Config::load(matches)?;
+    let config = load(matches)?;
     let log = Log::start(&config)?;
     // Every connection and every file of the store takes a descriptor, and the soft limit is often
     // 1,024 for the sake of programs that use select().
@@ -41,6 +43,20 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     })
 }
 
+/// The settings. Unless they say what to log, --quiet and --verbose do.
+fn load(matches: &ArgMatches) -> Result<Config> {
+    let mut config = Config::load(matches)?;
+    if config.log_level == Config::default().log_level {
+        let level = match output::verbosity() {
+            Verbosity::Quiet => "warn",
+            Verbosity::Normal => return Ok(config),
+            Verbosity::Verbose => "debug",
+        };
+        config.log_level = config.log_level.replacen("info", level, 1);
+    }
+    Ok(config)
+}
+
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // A server that was just stopped does not keep the next one from the address.
@@ -52,8 +68,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Reads flags, variables and file again, for the level of the log.
 fn reload_log(log: &Log, matches: &ArgMatches) {
-    let reloaded = Config::load(matches).map_err(anyhow::Error::from);
-    match reloaded.and_then(|config| Ok(log.reload(&config)?)) {
+    match load(matches).and_then(|config| Ok(log.reload(&config)?)) {
         Ok(()) => tracing::info!("asked to reload"),
         Err(error) => tracing::error!(%error, "the settings cannot be read again"),
     }

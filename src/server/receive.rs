@@ -236,6 +236,9 @@ impl Messages {
         {
             let rest = self.admission.blocking(client, move || {
                 let room = limit + 1 - message.len();
+                // Growing step by step would touch, and leave behind, as much again. Memory that is
+                // asked for and not touched is none.
+                message.reserve_exact(room);
                 unpack_some(&mut unpacker, &mut message, room).map(|_| message)
             });
             message = rest.await.map_err(overloaded)?.map_err(broken)?;

@@ -241,6 +241,15 @@ mod disk {
         Program::start_in(&["--data", &data, "--disk-reserve-bytes", &reserve]).await
     }
 
+    /// It is looked at ten times a second.
+    async fn wait_for_health(program: &Program, expected: ServingStatus) {
+        let began = std::time::Instant::now();
+        while health(program).await != expected {
+            assert!(began.elapsed() < Duration::from_secs(20), "health never is {expected:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Submits large articles until one is refused, and returns why.
     async fn fill(program: &Program) -> tonic::Status {
         let mut client = program.articles().await;
@@ -297,6 +306,7 @@ mod disk {
         let refused = fill(&program).await;
         assert_eq!(refused.code(), Code::Unavailable, "{refused}");
         program.wait_until_readyz("not ready: store_closed").await;
+        wait_for_health(&program, ServingStatus::NotServing).await;
         let alert = expression("NewsprintStoreClosed");
         let scrape = program.scrape_until(|scrape| scrape.value(&alert) == 1.0).await;
         assert_eq!(scrape.value("newsprint_commit_failures_total"), 1.0);
@@ -304,6 +314,7 @@ mod disk {
 
         fs::remove_file(disk.path().join("ballast")).unwrap();
         program.wait_until_readyz("ready").await;
+        wait_for_health(&program, ServingStatus::Serving).await;
         program.scrape_until(|scrape| scrape.value(&alert) == 0.0).await;
         program.wait_for("the store is open again");
     }

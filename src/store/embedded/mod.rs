@@ -115,6 +115,8 @@ pub struct EmbeddedStore {
     writer: Option<JoinHandle<()>>,
     /// Listings and wide searches that are done at the same time.
     reads: Semaphore,
+    /// Turns at what long articles take beside.
+    long: Arc<Semaphore>,
     backing_up: tokio::sync::Mutex<()>,
 }
 
@@ -127,9 +129,13 @@ struct CandidateBytes;
 
 impl Weighter<(CollectionNumber, Seq), Arc<Remembered>> for CandidateBytes {
     fn weight(&self, _: &(CollectionNumber, Seq), remembered: &Arc<Remembered>) -> u64 {
-        let Remembered { title, url, source, .. } = &**remembered;
-        (remembered.sketch.memory_bytes() + title.len() + url.len() + source.len() + 200) as u64
+        memory_bytes(remembered) as u64
     }
+}
+
+fn memory_bytes(remembered: &Remembered) -> usize {
+    let Remembered { title, url, source, sketch, .. } = remembered;
+    sketch.memory_bytes() + title.len() + url.len() + source.len() + 200
 }
 
 /// A store that is open: what its writer, its committer and its readers share.
@@ -266,6 +272,7 @@ impl EmbeddedStore {
             commands: Some(commands),
             writer: Some(writer),
             reads: Semaphore::new(reads),
+            long: Arc::new(Semaphore::new(reads)),
             backing_up: tokio::sync::Mutex::default(),
         })
     }
@@ -402,8 +409,9 @@ impl ArticleStore for EmbeddedStore {
             turn(&core, prepared)?
         } else {
             let core = Arc::clone(&core);
-            blocking(move || turn(&core, prepared)).await?
+            long(&self.long, move || turn(&core, prepared)).await?
         };
+        let turns = Arc::clone(&self.long);
         let (core, collection) = (Arc::downgrade(&core), turn.prepared.collection.clone());
         let answer = self.send(|reply| Command::Submit { turn: Box::new(turn), reply }).await?;
         Ok(Box::pin(async move {
@@ -413,9 +421,8 @@ impl ArticleStore for EmbeddedStore {
                 && !matched.is_empty()
             {
                 let matches = std::mem::take(&mut submitted.analysis.duplicates.matches);
-                submitted.analysis.duplicates.matches =
-                    blocking(move || explain(&core, &collection, &document, matches, &matched))
-                        .await?;
+                let explain = move || explain(&core, &collection, &document, matches, &matched);
+                submitted.analysis.duplicates.matches = long(&turns, explain).await?;
             }
             Ok(submitted)
         }))
@@ -570,6 +577,21 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, StoreError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| StoreError::io("a read was broken off")(error.into()))?
+}
+
+/// The same in a turn, which lasts until the work is done, whoever waits for it: a hundred long
+/// articles at once would take a hundred threads, and their memory.
+async fn long<T: Send + 'static>(
+    turns: &Arc<Semaphore>,
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let turn = Arc::clone(turns).acquire_owned().await.map_err(|_| writer_gone())?;
+    blocking(move || {
+        let done = work();
+        drop(turn);
+        done
+    })
+    .await
 }
 
 async fn outcome<T>(answer: oneshot::Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {

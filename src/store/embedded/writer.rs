@@ -19,7 +19,7 @@ use super::recent::{Added, Changes, Since};
 use super::record::{CollectionNumber, CollectionRecord, IdRecord};
 use super::tables::Tables;
 use super::view::{Looked, View, members, question, readable, reported};
-use super::{CommitNumber, Core};
+use super::{CommitNumber, Core, memory_bytes};
 use crate::analysis::{Analysis, Story, StoryId};
 use crate::article::{ArticleId, CollectionName, Timestamp};
 use crate::duplicates::decision::{Outlet, Remembered, Shelf};
@@ -41,6 +41,10 @@ const SWEEP_MAX: usize = 512;
 
 /// Articles decided lately that are kept, at least, for those whose look at the store was earlier.
 const RECENT_MIN: usize = 8192;
+
+/// What those may take of memory: of long articles, whose sketches are hundreds of kilobytes, fewer
+/// are kept, and whoever looked before them looks again.
+const RECENT_BYTES_MAX: usize = 32 << 20;
 
 /// Articles decided lately that are compared with one at most.
 const RECENT_CANDIDATES_MAX: usize = 32;
@@ -103,7 +107,7 @@ pub async fn work(
     commands: &mut async_mpsc::Receiver<Command>,
     committer: &mpsc::Sender<Complete>,
 ) {
-    let mut recent = Recent { groups: Vec::new(), retired: core.commit };
+    let mut recent = Recent::new(core.commit);
     let (_, mut done) = oneshot::channel();
     while let Some(command) = commands.recv().await {
         let mut group = Group::new(core, &recent);
@@ -132,14 +136,39 @@ pub async fn work(
     }
 }
 
+/// What a group decided lately takes.
+struct Weight {
+    number: CommitNumber,
+    articles: usize,
+    bytes: usize,
+}
+
+/// How many of the groups, the first ones, are not needed any more.
+fn retired(groups: &[Weight], published: CommitNumber) -> usize {
+    let mut articles: usize = groups.iter().map(|group| group.articles).sum();
+    let mut bytes: usize = groups.iter().map(|group| group.bytes).sum();
+    let retired = groups.iter().take_while(|group| {
+        let is_too_much = bytes > RECENT_BYTES_MAX;
+        articles -= group.articles;
+        bytes -= group.bytes;
+        (is_too_much || articles >= RECENT_MIN) && group.number <= published
+    });
+    retired.count()
+}
+
 /// Groups decided lately, in order.
 struct Recent {
     groups: Vec<Arc<Changes>>,
+    weights: Vec<Weight>,
     /// All groups after this one are here.
     retired: CommitNumber,
 }
 
 impl Recent {
+    fn new(retired: CommitNumber) -> Self {
+        Recent { groups: Vec::new(), weights: Vec::new(), retired }
+    }
+
     fn next_number(&self) -> CommitNumber {
         self.groups.last().map_or(self.retired, |group| group.number) + 1
     }
@@ -149,13 +178,13 @@ impl Recent {
             return;
         }
         self.groups.push(Arc::clone(changes));
-        let published = core.published();
-        let mut kept: usize = self.groups.iter().map(|group| group.added.len()).sum();
-        let retired = self.groups.iter().take_while(|group| {
-            kept -= group.added.len();
-            kept >= RECENT_MIN && group.number <= published
+        self.weights.push(Weight {
+            number: changes.number,
+            articles: changes.added.len(),
+            bytes: changes.added.iter().map(|added| memory_bytes(&added.remembered)).sum(),
         });
-        let retired = retired.count();
+        let retired = retired(&self.weights, core.published());
+        self.weights.drain(..retired);
         if let Some(last) = self.groups.drain(..retired).next_back() {
             self.retired = last.number;
         }
@@ -645,5 +674,24 @@ fn submitted(article: &StoredArticle, replayed: bool) -> Submitted {
         replayed,
         submit_time: article.submit_time,
         analysis: article.analysis.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_decided_lately_is_kept_in_bounded_memory() {
+        let groups = |count: u64, articles: usize, bytes: usize| -> Vec<Weight> {
+            (1..=count).map(|number| Weight { number, articles, bytes: articles * bytes }).collect()
+        };
+        // Of short articles the last so many stay, of long ones what there is room for.
+        assert_eq!(retired(&groups(100, 128, 1500), 100), 100 - RECENT_MIN / 128);
+        assert_eq!(retired(&groups(100, 8, 1 << 20), 100), 100 - RECENT_BYTES_MAX / (8 << 20));
+        // What readers do not see yet stays in any case, and so does the latest.
+        assert_eq!(retired(&groups(100, 8, 1 << 20), 3), 3);
+        assert_eq!(retired(&groups(1, 1, 0), 1), 0);
+        assert_eq!(retired(&[], 0), 0);
     }
 }
