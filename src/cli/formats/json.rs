@@ -25,7 +25,7 @@ pub fn is_document(text: &[u8]) -> bool {
         Ok(members) => members.iter().any(|(name, value)| {
             CONTAINERS.contains(&name.as_ref()) && value.get().starts_with(['[', '{'])
         }),
-        // Either the object goes on behind the line, or the line is broken.
+        // Either the object goes on behind the line, or the line is cut short.
         Err(error) if error.is_eof() => {
             let first = serde_json::Deserializer::from_slice(text).into_iter::<IgnoredAny>().next();
             let goes_on = first.is_some_and(|first| first.map_or_else(|it| it.is_eof(), |_| true));
@@ -33,6 +33,14 @@ pub fn is_document(text: &[u8]) -> bool {
         }
         Err(_) => false,
     }
+}
+
+/// Whether an object that a line begins is not at its end there.
+pub fn goes_on(line: &[u8]) -> bool {
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    line.starts_with(b"{")
+        && std::str::from_utf8(line)
+            .is_ok_and(|line| members(line.trim_end()).is_err_and(|error| error.is_eof()))
 }
 
 /// JSON Lines: an object a line.
