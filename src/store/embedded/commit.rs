@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fjall::{OwnedWriteBatch, PersistMode};
 use metrics::{counter, histogram};
@@ -73,10 +73,28 @@ fn write(core: &Core, changes: &Changes) -> Result<(), StoreError> {
         add_counts(&mut batch, &core.tables, collection, COUNTED_MAX);
     }
     batch.commit()?;
+    wait_for_room(core);
     if let Err(error) = core.mark.write(changes.number) {
         tracing::warn!(%error, "the latest commit cannot be marked");
     }
     Ok(())
+}
+
+/// What was committed and is not in a table yet stays in memory. The engine begins a new piece of it
+/// when its worker comes round to that, so while the worker tidies it grows with all that is written.
+/// In quiet times three tables keep up to 16 MiB each and five up to 4.
+const UNWRITTEN_BYTES_MAX: u64 = 104 << 20;
+
+/// How long a commit waits for the engine to write that out: one that never does is no reason to
+/// stop.
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// Waits while more than that is in memory only.
+fn wait_for_room(core: &Core) {
+    let began = Instant::now();
+    while core.db.write_buffer_size() > UNWRITTEN_BYTES_MAX && began.elapsed() < ROOM_WAIT_MAX {
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// For most articles so many rows are written.

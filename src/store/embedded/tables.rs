@@ -37,8 +37,10 @@ const JOURNALS_BYTES_MAX: u64 = 128 << 20;
 /// Memory for blocks of tables that were read lately.
 const CACHE_BYTES: u64 = 64 << 20;
 
-/// Tables are written out when so much is in memory: little to read again at the next start.
+/// Tables are written out when so much is in memory: little to read again at the next start. Those
+/// of short rows fill slowly, and what they keep would be there all the time.
 const MEMTABLE_BYTES: u64 = 16 << 20;
+const SMALL_MEMTABLE_BYTES: u64 = 4 << 20;
 
 /// Threads that write tables out and tidy them. With more than one, fjall 3.1 has the first of them
 /// ask for work all the time while another one tidies: a seventh of all processor time.
@@ -144,7 +146,7 @@ impl Tables {
             .open()?;
         let small = || {
             KeyspaceCreateOptions::default()
-                .max_memtable_size(MEMTABLE_BYTES)
+                .max_memtable_size(SMALL_MEMTABLE_BYTES)
                 .data_block_compression_policy(CompressionPolicy::disabled())
                 // Of a file's index, and of its filter, only the part is read that is asked for:
                 // the whole of them take hundreds of kilobytes.
@@ -153,7 +155,8 @@ impl Tables {
         };
         // Submissions are numbered, so every file holds a range of them of its own, and no filter
         // is needed to tell whether one is in it.
-        let numbered = || small().filter_policy(FilterPolicy::disabled());
+        let numbered =
+            || small().max_memtable_size(MEMTABLE_BYTES).filter_policy(FilterPolicy::disabled());
         // Articles are large and seldom read: apart from their keys they are not moved about when
         // the tree is tidied.
         let separated = KvSeparationOptions::default().compression(CompressionType::None);
