@@ -158,6 +158,8 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "backup",
             "restore",
             "check",
+            #[cfg(feature = "redis")]
+            "migrate",
             "token",
             "bench",
         ],

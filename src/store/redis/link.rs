@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{
@@ -93,14 +93,27 @@ impl Costs {
 }
 
 pub struct Link {
-    /// Two connections to every node: who reads does not wait for replicas.
-    reads: ClusterConnection,
-    writes: ClusterConnection,
+    client: ClusterClient,
+    connections: RwLock<Connections>,
     replicas: u32,
     lanes: Mutex<HashMap<(Slot, Access), Arc<Lane>>>,
     hashes: Vec<redis::Script>,
     runtime: Handle,
     pub costs: Costs,
+}
+
+/// Two connections to every node: who reads does not wait for replicas.
+struct Connections {
+    reads: ClusterConnection,
+    writes: ClusterConnection,
+}
+
+impl Connections {
+    async fn new(client: &ClusterClient) -> Result<Self, StoreError> {
+        let connect = async || client.get_async_connection().await.map_err(unreachable);
+        let (reads, writes) = tokio::try_join!(connect(), connect())?;
+        Ok(Connections { reads, writes })
+    }
 }
 
 /// What a call does.
@@ -143,11 +156,9 @@ impl Link {
             .max_retry_wait(RETRY_WAIT_MS.1)
             .build()
             .map_err(unreachable)?;
-        let connect =
-            async |client: &ClusterClient| client.get_async_connection().await.map_err(unreachable);
         let link = Link {
-            reads: connect(&client).await?,
-            writes: connect(&client).await?,
+            connections: RwLock::new(Connections::new(&client).await?),
+            client,
             replicas: settings.replicas,
             lanes: Mutex::default(),
             hashes: SCRIPTS.iter().map(|(_, source)| redis::Script::new(source)).collect(),
@@ -158,13 +169,31 @@ impl Link {
         Ok(Arc::new(link))
     }
 
+    /// Connects anew and asks who serves what. The client does so by itself where a node refuses
+    /// or closes a connection, but not where one is silent: it would go on asking one that another
+    /// has taken over for.
+    pub async fn reconnect(&self) -> Result<(), StoreError> {
+        let connections = Connections::new(&self.client).await?;
+        *self.connections.write() = connections;
+        Ok(())
+    }
+
+    fn connection(&self, access: Access) -> ClusterConnection {
+        let connections = self.connections.read();
+        match access {
+            Access::Read | Access::Tidy => connections.reads.clone(),
+            Access::Write => connections.writes.clone(),
+        }
+    }
+
     /// A node that joined, was restarted or took over for another has none of them.
     async fn load_scripts(&self) -> Result<(), StoreError> {
         for (_, source) in SCRIPTS {
             let mut load = redis::cmd("SCRIPT");
             load.arg("LOAD").arg(source);
             let everywhere = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
-            self.writes.clone().route_command(load, everywhere).await.map_err(unreachable)?;
+            let mut connection = self.connection(Access::Write);
+            connection.route_command(load, everywhere).await.map_err(unreachable)?;
         }
         Ok(())
     }
@@ -303,10 +332,7 @@ impl Link {
         let (count, sent) = (pipeline.len(), pipeline.get_packed_pipeline().len());
         let route = Route::with_slot(lane.slot, SlotAddr::Master);
         let route = SingleNodeRoutingInfo::SpecificNode(route);
-        let mut connection = match lane.access {
-            Access::Read | Access::Tidy => self.reads.clone(),
-            Access::Write => self.writes.clone(),
-        };
+        let mut connection = self.connection(lane.access);
         let values = connection.route_pipeline(pipeline, 0, count, route).await;
         let values = values.map_err(failed)?;
         if values.len() != count {

@@ -63,6 +63,7 @@ async fn watch(shared: Weak<Shared>) {
                 Err(StoreError::Closed(reason.into()))
             }
         };
+        let is_away = matches!(fitness, Err(StoreError::Closed(_)));
         let was_fit = shared.open_for_writing().is_ok();
         match &fitness {
             Err(error) if was_fit => tracing::error!(%error, "the store takes no writes"),
@@ -70,6 +71,10 @@ async fn watch(shared: Weak<Shared>) {
             _ => {}
         }
         *shared.fitness.write() = fitness;
+        if is_away {
+            // If it does not come to anything it is done again after the next try.
+            let _ = tokio::time::timeout(TRY_MAX, shared.link.reconnect()).await;
+        }
     }
 }
 

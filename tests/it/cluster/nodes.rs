@@ -23,7 +23,6 @@ pub struct Nodes {
 
 /// A node, kept by a shell that ends it when we are gone.
 pub struct Node {
-    pub host: String,
     pub port: u16,
     folder: PathBuf,
     pid: u32,
@@ -37,11 +36,11 @@ impl Drop for Node {
 }
 
 impl Node {
-    fn start(folder: &Path, host: &str, port: u16) -> Self {
+    fn start(folder: &Path, port: u16) -> Self {
         let folder = folder.join(port.to_string());
         fs::create_dir(&folder).unwrap();
         let settings = format!(
-            "port {port}\nbind {host}\ndir {}\ncluster-enabled yes\n\
+            "port {port}\nbind 127.0.0.1\ndir {}\ncluster-enabled yes\n\
              cluster-node-timeout {}\ncluster-replica-validity-factor 0\n\
              appendonly yes\nappendfsync everysec\nsave \"\"\nrepl-diskless-sync-delay 0\n\
              pidfile {}/pid\ndaemonize no\nlogfile {}/log\nmaxmemory-policy noeviction\n",
@@ -51,19 +50,15 @@ impl Node {
             folder.display(),
         );
         fs::write(folder.join("redis.conf"), settings).unwrap();
-        Node::run(folder, host, port)
-    }
-
-    pub fn address(&self) -> String {
-        format!("{}:{}", self.host, self.port)
+        Node::run(folder, port)
     }
 
     /// The same node once more, after it was killed.
     pub fn restarted(&self) -> Self {
-        Node::run(self.folder.clone(), &self.host, self.port)
+        Node::run(self.folder.clone(), self.port)
     }
 
-    fn run(folder: PathBuf, host: &str, port: u16) -> Self {
+    fn run(folder: PathBuf, port: u16) -> Self {
         let file = folder.join("redis.conf");
         // The shell reads from us, and so learns of our end.
         let shell = "server=${REDIS_SERVER:-redis-server}; \"$server\" \"$1\" </dev/null & pid=$!; \
@@ -81,7 +76,7 @@ impl Node {
         let pid = wait_for("the node's process", || {
             fs::read_to_string(&written).ok()?.trim().parse().ok()
         });
-        Node { host: host.to_owned(), port, folder, pid, _shell: child }
+        Node { port, folder, pid, _shell: child }
     }
 
     /// Sends a signal to the node's process.
@@ -101,26 +96,22 @@ impl Node {
         let port = self.port.to_string();
         let cli = std::env::var("REDIS_CLI").unwrap_or_else(|_| "redis-cli".to_owned());
         let mut asked = Command::new("timeout");
-        asked.args(["5", &cli, "-h", &self.host, "-p", &port]).args(command).stderr(Stdio::null());
+        asked.args(["5", &cli, "-p", &port]).args(command).stderr(Stdio::null());
         String::from_utf8_lossy(&asked.output().unwrap().stdout).into_owned()
     }
 }
 
 impl Nodes {
     pub fn start() -> Self {
-        Nodes::start_on(&["127.0.0.1"; 2 * MASTERS])
-    }
-
-    /// Starts each node on an address of its own.
-    pub fn start_on(hosts: &[&str; 2 * MASTERS]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let start = |(port, host): (u16, &&str)| Node::start(folder.path(), host, port);
-        let nodes: Vec<Node> = ports().into_iter().zip(hosts).map(start).collect();
+        let nodes: Vec<Node> =
+            ports().into_iter().map(|port| Node::start(folder.path(), port)).collect();
         for node in &nodes {
             wait_for("a node", || node.ask(&["ping"]).starts_with("PONG").then_some(()));
         }
         let nodes = Nodes { nodes, _folder: folder };
-        let addresses: Vec<String> = nodes.nodes.iter().map(Node::address).collect();
+        let addresses = nodes.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port));
+        let addresses: Vec<String> = addresses.collect();
         let mut create = vec!["--cluster", "create"];
         create.extend(addresses.iter().map(String::as_str));
         create.extend(["--cluster-replicas", "1", "--cluster-yes"]);
@@ -149,7 +140,8 @@ impl Nodes {
 
     /// Where newsprint finds it, with options.
     pub fn url(&self, options: &str) -> String {
-        let hosts: Vec<String> = self.nodes.iter().map(Node::address).collect();
+        let hosts: Vec<String> =
+            self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
         format!("redis://{}?{options}", hosts.join(","))
     }
 
