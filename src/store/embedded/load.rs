@@ -33,16 +33,9 @@ pub fn collections(
     let started = Instant::now();
     let mut collections = HashMap::new();
     let mut articles = 0;
-    for row in tables.collections.iter() {
-        let (key, value) = row.into_inner()?;
-        let name = String::from_utf8_lossy(&key).into_owned();
-        let place = || format!("collection '{name}'");
-        let record = CollectionRecord::from_bytes(&value).map_err(|error| error.at(place))?;
-        let name = CollectionName::new(name.as_str())
-            .map_err(|reason| StoreError::Damaged(format!("{}: its name {reason}", place())))?;
-        let mut collection = Collection::new(name.clone(), record);
-        load(tables, &mut collection)?;
-        articles += collection.published.get_mut().index.article_count();
+    for (name, record) in records(tables)? {
+        let collection = collection(tables, name.clone(), record)?;
+        articles += collection.published.read().index.article_count();
         collections.insert(name, Arc::new(collection));
     }
     let count = collections.len();
@@ -53,6 +46,31 @@ pub fn collections(
         "indexes built"
     );
     Ok(collections)
+}
+
+/// What stands on disk of all collections, by name.
+pub fn records(tables: &Tables) -> Result<Vec<(CollectionName, CollectionRecord)>, StoreError> {
+    let record = |row: fjall::Guard| {
+        let (key, value) = row.into_inner()?;
+        let name = String::from_utf8_lossy(&key).into_owned();
+        let place = || format!("collection '{name}'");
+        let record = CollectionRecord::from_bytes(&value).map_err(|error| error.at(place))?;
+        let name = CollectionName::new(name.as_str())
+            .map_err(|reason| StoreError::Damaged(format!("{}: its name {reason}", place())))?;
+        Ok((name, record))
+    };
+    tables.collections.iter().map(record).collect()
+}
+
+/// A collection with its index, and with what is frame in it.
+pub fn collection(
+    tables: &Tables,
+    name: CollectionName,
+    record: CollectionRecord,
+) -> Result<Collection, StoreError> {
+    let mut collection = Collection::new(name, record);
+    load(tables, &mut collection)?;
+    Ok(collection)
 }
 
 fn load(tables: &Tables, collection: &mut Collection) -> Result<(), StoreError> {

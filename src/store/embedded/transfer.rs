@@ -10,11 +10,11 @@ use tempfile::TempDir;
 
 use super::backup::mirror;
 use super::index::{Entry, Seq, StoryNumber, content_tag};
+use super::load;
 use super::record::{
     CollectionNumber, CollectionRecord, IdRecord, IndexRecord, article_from_bytes,
-    candidate_from_bytes, counts_from_bytes, counts_to_bytes, id_key, index_to_bytes,
-    number_from_bytes, number_to_bytes, parts_of_key, place, seq_key, story_key, write_article,
-    write_candidate,
+    candidate_from_bytes, counts_to_bytes, id_key, index_to_bytes, number_from_bytes,
+    number_to_bytes, parts_of_key, place, seq_key, story_key, write_article, write_candidate,
 };
 use super::tables::{CommitMark, NEXT_COLLECTION, Opened, Tables, next_seq_key};
 use super::upgrade;
@@ -119,18 +119,11 @@ impl Folder {
 #[async_trait]
 impl Source for Folder {
     async fn collections(&self) -> Result<Vec<Moved>, StoreError> {
-        let mut collections = Vec::new();
-        for row in self.tables.collections.iter() {
-            let (key, value) = row.into_inner()?;
-            let name = String::from_utf8_lossy(&key).into_owned();
-            let place = || format!("collection '{name}'");
-            let record = CollectionRecord::from_bytes(&value).map_err(|error| error.at(place))?;
-            let name = CollectionName::new(name.as_str())
-                .map_err(|reason| StoreError::Damaged(format!("{}: its name {reason}", place())))?;
+        let moved = |(name, record): (CollectionName, CollectionRecord)| {
             let CollectionRecord { settings, create_time, .. } = record;
-            collections.push(Moved { name, settings, create_time });
-        }
-        Ok(collections)
+            Moved { name, settings, create_time }
+        };
+        Ok(load::records(&self.tables)?.into_iter().map(moved).collect())
     }
 
     async fn articles(
@@ -154,12 +147,10 @@ impl Source for Folder {
     }
 
     async fn counts(&self, collection: &CollectionName) -> Result<Counts, StoreError> {
-        let number = self.number(collection)?;
-        let row = self.tables.counts.get(number.to_be_bytes())?;
-        // Those that were added since are counted by whoever goes on from here, or not at all:
-        // counts need not be exact.
-        let counts = row.and_then(|row| counts_from_bytes(&row).ok());
-        Ok(counts.map_or_else(Counts::default, |(_, counts)| counts))
+        // They are written now and then; what came since is counted on, as when a server opens it.
+        let record = self.record(collection)?;
+        let record = record.ok_or_else(|| StoreError::NoCollection(collection.clone()))?;
+        Ok(load::collection(&self.tables, collection.clone(), record)?.counts)
     }
 }
 
