@@ -165,17 +165,14 @@ impl Shared {
         number: Option<Number>,
     ) -> Result<Option<Remembered>, StoreError> {
         let key = collection.layout.article(id);
-        let mut command = redis::cmd("HMGET");
-        command.arg(&key).arg("at").arg("story").arg("candidate");
-        let fields = members(self.link.read(&key, command).await?);
-        let [at, story, candidate] = &fields[..] else { return Ok(None) };
-        let is_other = number.is_some_and(|number| number_of(at) != Some(number));
+        let [at, story, candidate] = self.link.fields(&key, ["at", "story", "candidate"]).await?;
+        let is_other = number.is_some_and(|number| number_of(&at) != Some(number));
         if is_other || candidate.is_empty() {
             return Ok(None);
         }
-        let remembered = candidate_from_bytes(candidate).ok();
+        let remembered = candidate_from_bytes(&candidate).ok();
         Ok(remembered.map(|remembered| {
-            let story = story_of(story).unwrap_or(remembered.story);
+            let story = story_of(&story).unwrap_or(remembered.story);
             Remembered { story, ..remembered }
         }))
     }

@@ -60,8 +60,14 @@ pub enum Call {
 }
 
 const SCRIPTS: [(Call, &str); 11] = [
-    (Call::Publish, include_str!("scripts/publish.lua")),
-    (Call::Settle, include_str!("scripts/settle.lua")),
+    (
+        Call::Publish,
+        concat!(include_str!("scripts/entries.lua"), include_str!("scripts/publish.lua")),
+    ),
+    (
+        Call::Settle,
+        concat!(include_str!("scripts/entries.lua"), include_str!("scripts/settle.lua")),
+    ),
     (Call::Begin, include_str!("scripts/begin.lua")),
     (Call::Read, include_str!("scripts/read.lua")),
     (Call::Commit, include_str!("scripts/commit.lua")),
@@ -231,6 +237,19 @@ impl Link {
     /// Reads with one of the cluster's own commands.
     pub async fn read(self: &Arc<Self>, key: &[u8], command: Cmd) -> Result<Value, StoreError> {
         self.send(key, command, Access::Read).await
+    }
+
+    /// Reads fields of a hash; those that are not there are empty.
+    pub async fn fields<const COUNT: usize>(
+        self: &Arc<Self>,
+        key: &[u8],
+        names: [&str; COUNT],
+    ) -> Result<[Vec<u8>; COUNT], StoreError> {
+        let mut command = redis::cmd("HMGET");
+        command.arg(key).arg(&names[..]);
+        let mut values = members(self.read(key, command).await?);
+        values.resize(COUNT, Vec::new());
+        Ok(values.try_into().unwrap_or_else(|_| std::array::from_fn(|_| Vec::new())))
     }
 
     /// Writes with one of the cluster's own commands.

@@ -66,16 +66,13 @@ pub async fn stored(
     number: Option<Number>,
 ) -> Result<Option<StoredArticle>, StoreError> {
     let key = collection.layout.article(id);
-    let mut command = redis::cmd("HMGET");
-    command.arg(&key).arg("at").arg("article");
-    let fields = members(shared.link.read(&key, command).await?);
-    let [at, article] = &fields[..] else { return Ok(None) };
-    let Some(at) = number_of(at) else { return Ok(None) };
+    let [at, article] = shared.link.fields(&key, ["at", "article"]).await?;
+    let Some(at) = number_of(&at) else { return Ok(None) };
     let is_remembered = collection.horizon().keeps(Timestamp::from_micros(at as i64));
     if !is_remembered || number.is_some_and(|number| number != at) {
         return Ok(None);
     }
-    decode(article, collection).map(Some)
+    decode(&article, collection).map(Some)
 }
 
 pub async fn get(
@@ -291,15 +288,12 @@ async fn revision(
     id: IdHash,
 ) -> Result<Option<(StoredArticle, Number)>, StoreError> {
     let key = collection.layout.article(id);
-    let mut command = redis::cmd("HMGET");
-    command.arg(&key).arg("at").arg("first").arg("article");
-    let fields = members(shared.link.read(&key, command).await?);
-    let [at, first, article] = &fields[..] else { return Ok(None) };
-    let (Some(at), Some(first)) = (number_of(at), number_of(first)) else { return Ok(None) };
+    let [at, first, article] = shared.link.fields(&key, ["at", "first", "article"]).await?;
+    let (Some(at), Some(first)) = (number_of(&at), number_of(&first)) else { return Ok(None) };
     if !collection.horizon().keeps(Timestamp::from_micros(at as i64)) {
         return Ok(None);
     }
-    let stored = readable(decode(article, collection).map(Some))?;
+    let stored = readable(decode(&article, collection).map(Some))?;
     Ok(stored.map(|stored| (stored, first)))
 }
 

@@ -738,13 +738,11 @@ async fn enter_heirs(
     let heirs = ids.iter().filter_map(|id| IdHash::from_bytes(id)).filter(|&id| id != leaving);
     for heir in heirs.take(STORY_MEMBERS_MAX / 2) {
         let key = layout.article(heir);
-        let mut command = redis::cmd("HMGET");
-        command.arg(&key).arg("at").arg("story").arg("keys").arg("fingerprint");
-        let fields = members(shared.link.read(&key, command).await?);
-        let [at, of, keys, fingerprint] = &fields[..] else { continue };
-        let (Some(number), true) = (number_of(at), story_of(of) == Some(story)) else { continue };
-        let fingerprint = fingerprint_from_bytes(fingerprint);
-        let lists = layout.lists(&Postings::from_bytes(keys), fingerprint);
+        let [at, of, keys, fingerprint] =
+            shared.link.fields(&key, ["at", "story", "keys", "fingerprint"]).await?;
+        let (Some(number), true) = (number_of(&at), story_of(&of) == Some(story)) else { continue };
+        let fingerprint = fingerprint_from_bytes(&fingerprint);
+        let lists = layout.lists(&Postings::from_bytes(&keys), fingerprint);
         let entry = entry(Submission { number, id: heir }, fingerprint, story);
         look_in_lists(shared, collection, &lists, &entry, Access::Write, (fingerprint, 0)).await?;
     }

@@ -155,7 +155,7 @@ async fn reconcile(
         let Some(id) = IdHash::from_bytes(&id) else { continue };
         let fields = ["at", "story", "keys", "fingerprint", "p.at", "p.began"];
         let [at, story, keys, fingerprint, pending, began] =
-            read_fields(shared, &layout.article(id), fields).await?;
+            shared.link.fields(&layout.article(id), fields).await?;
         if let (Some(number), Some(began)) = (number_of(&pending), number_of(&began)) {
             if began < left_before {
                 abort(shared, layout, Submission { number, id }).await?;
@@ -270,17 +270,4 @@ async fn clear(shared: &Arc<Shared>, layout: &Layout, shard: u32) -> Result<(), 
     let mut command = redis::cmd("UNLINK");
     command.arg(&keys);
     shared.link.write(&keys[0], command).await.map(drop)
-}
-
-/// Fields of an article; what is not there is empty.
-async fn read_fields<const COUNT: usize>(
-    shared: &Arc<Shared>,
-    key: &[u8],
-    fields: [&str; COUNT],
-) -> Result<[Vec<u8>; COUNT], StoreError> {
-    let mut command = redis::cmd("HMGET");
-    command.arg(key).arg(&fields[..]);
-    let mut values = members(shared.link.read(key, command).await?);
-    values.resize(COUNT, Vec::new());
-    Ok(values.try_into().unwrap_or_else(|_| std::array::from_fn(|_| Vec::new())))
 }

@@ -9,7 +9,7 @@ use futures_util::future::try_join_all;
 use super::layout::{
     IdHash, Number, Postings, Submission, fingerprint_to_bytes, number_of, number_text,
 };
-use super::link::{Access, malformed, members};
+use super::link::{Access, malformed};
 use super::look::{look_in_lists, story_of};
 use super::read::{self, NUMBER_END, listed};
 use super::registry::Collection;
@@ -35,24 +35,22 @@ async fn kept(
     id: IdHash,
 ) -> Result<Option<Kept>, StoreError> {
     let key = collection.layout.article(id);
-    let mut command = redis::cmd("HMGET");
-    command.arg(&key).arg(&["at", "article", "candidate", "story", "keys", "hash"]);
-    let fields = members(shared.link.read(&key, command).await?);
-    let [at, article, candidate, story, keys, hash] = &fields[..] else { return Ok(None) };
-    let Some(at) = number_of(at) else { return Ok(None) };
+    let names = ["at", "article", "candidate", "story", "keys", "hash"];
+    let [at, article, candidate, story, keys, hash] = shared.link.fields(&key, names).await?;
+    let Some(at) = number_of(&at) else { return Ok(None) };
     if !collection.horizon().keeps(Timestamp::from_micros(at as i64)) {
         return Ok(None);
     }
     let place = || format!("an article of collection '{}'", collection.name);
-    let stored = read::decode(article, collection)?;
-    let remembered = candidate_from_bytes(candidate).map_err(|error| error.at(place))?;
-    let story = story_of(story).unwrap_or(remembered.story);
+    let stored = read::decode(&article, collection)?;
+    let remembered = candidate_from_bytes(&candidate).map_err(|error| error.at(place))?;
+    let story = story_of(&story).unwrap_or(remembered.story);
     let damaged = || malformed(&format!("the content hash of {} is malformed", place()));
     let hash = hash.as_slice().try_into().map_err(|_| damaged())?;
     Ok(Some(Kept {
         stored,
         remembered: Remembered { story, ..remembered },
-        keys: Postings::from_bytes(keys).keys,
+        keys: Postings::from_bytes(&keys).keys,
         content_hash: u128::from_be_bytes(hash),
     }))
 }
@@ -111,11 +109,9 @@ impl Target for RedisStore {
         let collection = &self.collection(collection).await?;
         let reads = ids.iter().map(|id| async move {
             let key = collection.layout.article(IdHash::of(id));
-            let mut command = redis::cmd("HMGET");
-            command.arg(&key).arg(&["at", "revision", "hash"]);
-            let fields = members(self.shared.link.read(&key, command).await?);
-            let [at, revision, hash] = &fields[..] else { return Ok(None) };
-            let (Some(at), Some(revision)) = (number_of(at), number_of(revision)) else {
+            let [at, revision, hash] =
+                self.shared.link.fields(&key, ["at", "revision", "hash"]).await?;
+            let (Some(at), Some(revision)) = (number_of(&at), number_of(&revision)) else {
                 return Ok(None);
             };
             Ok(hash.as_slice().try_into().ok().map(|hash| Version {

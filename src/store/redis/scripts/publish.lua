@@ -5,24 +5,13 @@
 -- which entries are settled, the second before which they are forgotten, the time to live of a list
 -- in ms or 0, 'enter' or 'look', and for every list how many stories may be in it before it says
 -- nothing.
-local ENTRY, ENTRIES_MAX = 32, 256
+local ENTRIES_MAX = 256
 local entry, settled, forgotten = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local ttl, enters = tonumber(ARGV[4]), ARGV[5] == 'enter'
 local id = string.sub(entry, 5, 20)
 
 local function second(list, place)
   return (struct.unpack('>I4', list, place))
-end
-
--- The place of the article's own entry.
-local function own(list)
-  local from = 1
-  while true do
-    local at = string.find(list, id, from, true)
-    if not at then return nil end
-    if (at - 5) % ENTRY == 0 then return at - 4 end
-    from = at + 1
-  end
 end
 
 -- Whether more settled stories are in a list than may be.
@@ -45,7 +34,7 @@ for number, key in ipairs(KEYS) do
   local from = 1
   while from < #list and second(list, from) < forgotten do from = from + ENTRY end
   local others = string.sub(list, from)
-  local at = own(others)
+  local at = own(others, id)
   local kept = at and string.sub(others, at, at + ENTRY - 1)
   if at then
     others = string.sub(others, 1, at - 1) .. string.sub(others, at + ENTRY)

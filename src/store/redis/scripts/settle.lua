@@ -4,22 +4,11 @@
 -- KEYS: the lists. ARGV: the article's id hash, the tag of its story or '' to take it out, and how
 -- many articles of one story a list may have; of more the second goes, for the first stands for
 -- the story and the others are the latest.
-local ENTRY = 32
 local id, tag, members_max = ARGV[1], ARGV[2], tonumber(ARGV[3])
-
-local function own(list)
-  local from = 1
-  while true do
-    local at = string.find(list, id, from, true)
-    if not at then return nil end
-    if (at - 5) % ENTRY == 0 then return at - 4 end
-    from = at + 1
-  end
-end
 
 for _, key in ipairs(KEYS) do
   local list = redis.call('GET', key)
-  local at = list and own(list)
+  local at = list and own(list, id)
   if at then
     local before, after = string.sub(list, 1, at - 1), string.sub(list, at + ENTRY)
     if tag ~= '' then
