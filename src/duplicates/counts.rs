@@ -70,10 +70,10 @@ impl Counts {
     /// Counts the shingles of a newly filed article. One thread may add.
     ///
     /// `known` is what it repeats: the canonical article of the story that it joins, its own earlier
-    /// revision, or one of another story that it has a part in common with. If one of the two stands nearly whole in the other, or they are of different
-    /// outlets, only what is new is counted. If each goes on in its own way, what they share is
-    /// counted too: it may be that the two were taken for one story because of their site's frame,
-    /// and would be for ever.
+    /// revision, or one of another story that it has a part in common with. If one of the two stands
+    /// nearly whole in the other, or they are of different outlets, only what is new is counted. If
+    /// each goes on in its own way, what they share is counted too: it may be that the two were taken
+    /// for one story because of their site's frame, and would be for ever.
     pub fn add(&self, sketch: &Sketch, known: Option<Known>) {
         let mut sampled = self.sampled(sketch.text());
         let repeated = known.and_then(|known| Repeated::new(sketch, &sampled, known));

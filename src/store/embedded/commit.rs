@@ -59,6 +59,8 @@ impl Complete {
         for answer in answers {
             answer(core.open_for_writing());
         }
+        // Not before: what is on the disk is answered and seen at once, and the next group waits.
+        wait_for_room(core);
     }
 }
 
@@ -73,7 +75,6 @@ fn write(core: &Core, changes: &Changes) -> Result<(), StoreError> {
         add_counts(&mut batch, &core.tables, collection, COUNTED_MAX);
     }
     batch.commit()?;
-    wait_for_room(core);
     if let Err(error) = core.mark.write(changes.number) {
         tracing::warn!(%error, "the latest commit cannot be marked");
     }
