@@ -25,6 +25,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         Ok(descriptors) => tracing::info!(descriptors, "descriptors available"),
         Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),
     }
+    spare_memory();
     tracing::info!(?config, "settings");
     // One worker thread per processor is what Tokio does by itself.
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -41,6 +42,15 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         });
         Ok(server::run(listener, config, server::engine, events).await?)
     })
+}
+
+/// Has memory touched in pages of 4 KiB. The allocator asks for huge ones, and a buffer of which a
+/// little is used then takes 2 MiB.
+fn spare_memory() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "huge pages cannot be done without");
+    }
 }
 
 /// The settings. Unless they say what to log, --quiet and --verbose do.

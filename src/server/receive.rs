@@ -7,7 +7,7 @@
 use std::io::Read;
 use std::time::Duration;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tonic::Status;
@@ -187,10 +187,12 @@ impl Messages {
         if self.have.len() >= len {
             return Ok(true);
         }
-        // What is not whole is copied: a small piece may keep much alive that came with it.
-        // Memory that is asked for and not touched is none.
-        let mut joined = BytesMut::with_capacity(len);
-        joined.put(std::mem::take(&mut self.have));
+        // What is not whole is copied: a small piece may keep much alive that came with it. Room is
+        // made for twice of what has come, for a header may tell of far more than ever comes, and
+        // with huge pages room that is hardly touched takes memory all the same.
+        let mut joined = Vec::new();
+        let have = std::mem::take(&mut self.have);
+        join(&mut joined, &have, len);
         while joined.len() < len {
             let Some(chunk) = self.chunk().await? else { break };
             if let Some(share) = &mut share {
@@ -200,9 +202,9 @@ impl Messages {
                 self.have = chunk;
                 return Ok(true);
             }
-            joined.put(chunk);
+            join(&mut joined, &chunk, len);
         }
-        self.have = joined.freeze();
+        self.have = joined.into();
         Ok(self.have.len() >= len)
     }
 
@@ -236,8 +238,8 @@ impl Messages {
         {
             let rest = self.admission.blocking(client, move || {
                 let room = limit + 1 - message.len();
-                // Growing step by step would touch, and leave behind, as much again. Memory that is
-                // asked for and not touched is none.
+                // Growing step by step would touch, and leave behind, as much again, and the share is
+                // of all of it.
                 message.reserve_exact(room);
                 unpack_some(&mut unpacker, &mut message, room).map(|_| message)
             });
@@ -248,6 +250,16 @@ impl Messages {
         }
         Ok(message.into_boxed_slice().into())
     }
+}
+
+/// Adds a piece to what has come of so many bytes.
+fn join(joined: &mut Vec<u8>, piece: &[u8], len: usize) {
+    let needed = joined.len() + piece.len();
+    if needed > joined.capacity() {
+        let room = len.min(needed.saturating_mul(2)).max(needed);
+        joined.reserve_exact(room - joined.len());
+    }
+    joined.extend_from_slice(piece);
 }
 
 /// Unpacks at most so many bytes more, and tells whether that was all.
