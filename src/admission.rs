@@ -13,6 +13,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -67,10 +68,14 @@ struct Shared {
 enum Rule {
     /// It has to leave as much as it holds to others.
     LeavesRoom,
-    /// Everything while no one else holds or wants anything, else so many articles. This is for
-    /// what is waited for: it is handed out client by client.
+    /// Everything while no one else is there, else so many articles. This is for what is waited for:
+    /// it is handed out client by client.
     AmongOthers(usize),
 }
+
+/// Whoever has got something is taken to be there for so long, even if he neither holds nor wants
+/// anything just now: what others take in that moment he would have to wait for.
+const IS_THERE: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 struct State {
@@ -79,6 +84,8 @@ struct State {
     clients: HashMap<u64, Holder>,
     /// The clients that wait, in the order of their turns.
     turns: VecDeque<u64>,
+    /// The last two who got something, and when, the last one first.
+    last: [Option<(u64, Instant)>; 2],
 }
 
 #[derive(Default)]
@@ -103,7 +110,8 @@ impl Budget {
         Self::places(count, count)
     }
 
-    /// So many places, all of which one client may have while nobody else is there, and else some.
+    /// So many places, all of which one client may have while nobody else is there or was a second
+    /// ago, and else some.
     pub fn places(count: usize, among_others: usize) -> Self {
         Self::with(Amount { articles: count, bytes: 0 }, Rule::AmongOthers(among_others))
     }
@@ -335,18 +343,29 @@ impl State {
     fn fits(&self, shared: &Shared, client: u64, amount: Amount) -> bool {
         let free = shared.limit.minus(self.held);
         let own = self.clients.get(&client).map(|own| own.held).unwrap_or_default();
-        let is_alone = self.clients.len() == usize::from(self.clients.contains_key(&client));
         let fits = |amount: usize, own: usize, free: usize| match shared.rule {
             _ if amount == 0 => true,
             // Whoever holds nothing may have anything there is: a batch is one call.
             Rule::LeavesRoom => amount.saturating_add(own) <= free,
-            Rule::AmongOthers(max) => amount <= free && (is_alone || own + amount <= max),
+            Rule::AmongOthers(max) => {
+                amount <= free && (own + amount <= max || self.is_alone(client))
+            }
         };
         fits(amount.articles, own.articles, free.articles)
             && fits(amount.bytes, own.bytes, free.bytes)
     }
 
+    fn is_alone(&self, client: u64) -> bool {
+        let mut others = self.last.iter().flatten().filter(|(other, _)| *other != client);
+        self.clients.len() == usize::from(self.clients.contains_key(&client))
+            && others.all(|(_, moment)| moment.elapsed() >= IS_THERE)
+    }
+
     fn add(&mut self, client: u64, amount: Amount) {
+        if self.last[0].is_some_and(|(last, _)| last != client) {
+            self.last[1] = self.last[0];
+        }
+        self.last[0] = Some((client, Instant::now()));
         self.held = self.held.plus(amount);
         let own = self.clients.entry(client).or_default();
         own.held = own.held.plus(amount);
@@ -488,6 +507,10 @@ mod tests {
         held.truncate(4);
         assert!(more.as_mut().now_or_never().is_none(), "it has its four");
         drop(other);
+        assert!(more.as_mut().now_or_never().is_none(), "the other may be back at any moment");
+        std::thread::sleep(IS_THERE);
+        // Somebody gives something back, or this would not be looked at.
+        drop(held.pop());
         drop(more.await);
         let other = few.try_take(Amount::ARTICLE).unwrap();
         held.truncate(3);
