@@ -12,10 +12,11 @@ import sys
 from pathlib import Path
 
 # Measured: docs/scale.md says how. Processor time in microseconds.
-NEWSPRINT_US = 755  # an article, in newsprint
-CALL_US = 66  # a script, on the node that runs it
+NEWSPRINT_US = 578  # an article, in newsprint
+CALL_US = 68  # a script, on the node that runs it
+READ_US = 20  # a command that reads a candidate, the node's work on the network included
 LISTS = 21  # of an article
-CANDIDATES = 3  # that are read, on average
+CANDIDATES = 4  # that are read, on average
 AFTERWARDS = 1  # calls that nobody waits for
 MASTER_BYTES = 8_600  # an article of 3.4 KB, on masters
 NETWORK_US = 250  # one way
@@ -26,8 +27,8 @@ ARTICLES = 5_000
 
 # How many masters, how many replicas of newsprint, logical shards of a collection, and articles.
 SIZES = [
-    (1, 1, 8, 1_000_000),
-    (3, 1, 8, 10_000_000),
+    (1, 1, 6, 1_000_000),
+    (3, 1, 6, 10_000_000),
     (10, 4, 32, 100_000_000),
     (100, 40, 256, 1_000_000_000),
 ]
@@ -82,7 +83,7 @@ def simulate(masters, newsprints, shards, rate, seconds, seed=1):
             ends.append(call(moment, chance.randrange(shards), CALL_US))
             heapq.heappush(events, (max(ends), article, "read", began))
         elif step == "read":
-            ends = [call(moment, chance.randrange(shards), CALL_US) for _ in range(CANDIDATES)]
+            ends = [call(moment, chance.randrange(shards), READ_US) for _ in range(CANDIDATES)]
             heapq.heappush(events, (max(ends), article, "commit", began))
         else:
             # The node's replica has it before it is answered.

@@ -40,10 +40,15 @@ impl Program {
 
     /// The same in a data folder that the flags name.
     pub async fn start_in(flags: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_newsprint"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"])
-            .args(["--log-format", "json"])
-            .args(flags)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_newsprint"));
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(flags);
+        Self::run(command).await
+    }
+
+    /// The same by a command of one's own.
+    pub async fn run(mut command: Command) -> Self {
+        let mut child = command
+            .args(["--http", "127.0.0.1:0", "--log-format", "json"])
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");

@@ -42,19 +42,19 @@ use crate::wire::{SUBMIT, Wire, frame, within};
 const SECURITY_MD: &str = include_str!("../../docs/security.md");
 
 /// An authority of the test's own.
-struct Authority {
-    pem: String,
+pub struct Authority {
+    pub pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 /// A certificate and its key, as PEM.
-struct Pair {
-    certificate: String,
-    key: String,
+pub struct Pair {
+    pub certificate: String,
+    pub key: String,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -64,7 +64,7 @@ impl Authority {
     }
 
     /// A certificate for the server, that expires in this year.
-    fn server(&self, year: i32) -> Pair {
+    pub fn server(&self, year: i32) -> Pair {
         self.sign(|params| params.not_after = rcgen::date_time_ymd(year, 6, 30))
     }
 

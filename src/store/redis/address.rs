@@ -19,8 +19,8 @@ pub struct Settings {
     pub collections_max: usize,
 }
 
-/// Of three masters each has two or three; an article costs a few calls for each.
-const SHARDS: u32 = 8;
+/// Of three masters each has two; an article costs a few calls for each.
+const SHARDS: u32 = 6;
 
 impl Settings {
     /// Reads an address; if it cannot be used, says why.

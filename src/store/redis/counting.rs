@@ -165,7 +165,7 @@ impl Shared {
         number: Option<Number>,
     ) -> Result<Option<Remembered>, StoreError> {
         let key = collection.layout.article(id);
-        let [at, story, candidate] = self.link.fields(&key, ["at", "story", "candidate"]).await?;
+        let [at, story, candidate] = self.link.fields(&key, &["at", "story", "candidate"]).await?;
         let is_other = number.is_some_and(|number| number_of(&at) != Some(number));
         if is_other || candidate.is_empty() {
             return Ok(None);

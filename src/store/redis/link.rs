@@ -104,6 +104,9 @@ pub struct Link {
     replicas: u32,
     lanes: Mutex<HashMap<(Slot, Access), Arc<Lane>>>,
     hashes: Vec<redis::Script>,
+    /// How often scripts were loaded; whoever loads them holds the lock.
+    loads: AtomicU64,
+    loading: tokio::sync::Mutex<()>,
     runtime: Handle,
     pub costs: Costs,
 }
@@ -147,6 +150,7 @@ struct Queue {
 
 struct Job {
     command: Cmd,
+    /// The node's answer, which may be that it refuses.
     reply: oneshot::Sender<Result<Value, StoreError>>,
 }
 
@@ -168,10 +172,12 @@ impl Link {
             replicas: settings.replicas,
             lanes: Mutex::default(),
             hashes: SCRIPTS.iter().map(|(_, source)| redis::Script::new(source)).collect(),
+            loads: AtomicU64::default(),
+            loading: tokio::sync::Mutex::default(),
             runtime: Handle::current(),
             costs: Costs::default(),
         };
-        link.load_scripts().await?;
+        link.load_scripts(0).await?;
         Ok(Arc::new(link))
     }
 
@@ -192,8 +198,13 @@ impl Link {
         }
     }
 
-    /// A node that joined, was restarted or took over for another has none of them.
-    async fn load_scripts(&self) -> Result<(), StoreError> {
+    /// Loads the scripts everywhere, unless somebody else has since they were loaded so often. A node
+    /// that joined, was restarted or took over for another has none of them.
+    async fn load_scripts(&self, after: u64) -> Result<(), StoreError> {
+        let _alone = self.loading.lock().await;
+        if self.loads.load(Ordering::Acquire) != after {
+            return Ok(());
+        }
         for (_, source) in SCRIPTS {
             let mut load = redis::cmd("SCRIPT");
             load.arg("LOAD").arg(source);
@@ -201,6 +212,7 @@ impl Link {
             let mut connection = self.connection(Access::Write);
             connection.route_command(load, everywhere).await.map_err(unreachable)?;
         }
+        self.loads.store(after + 1, Ordering::Release);
         Ok(())
     }
 
@@ -227,26 +239,35 @@ impl Link {
         keys: &[Vec<u8>],
         arguments: &[&[u8]],
     ) -> Result<Answer, StoreError> {
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(self.hashes[call as usize].get_hash()).arg(keys.len());
-        command.arg(keys).arg(arguments);
         let Some(key) = keys.first() else { return Ok(Answer(Vec::new())) };
-        Answer::of(self.send(key, command, access).await?)
+        let command = || {
+            let mut command = redis::cmd("EVALSHA");
+            command.arg(self.hashes[call as usize].get_hash()).arg(keys.len());
+            command.arg(keys).arg(arguments);
+            command
+        };
+        let loads = self.loads.load(Ordering::Acquire);
+        let mut value = self.send(key, command(), access).await?;
+        if lacks_script(&value) {
+            self.load_scripts(loads).await?;
+            value = self.send(key, command(), access).await?;
+        }
+        Answer::of(value.extract_error().map_err(failed)?)
     }
 
     /// Reads with one of the cluster's own commands.
     pub async fn read(self: &Arc<Self>, key: &[u8], command: Cmd) -> Result<Value, StoreError> {
-        self.send(key, command, Access::Read).await
+        self.send(key, command, Access::Read).await?.extract_error().map_err(failed)
     }
 
-    /// Reads fields of a hash; those that are not there are empty.
+    /// Reads fields of a hash; those that are not there, or not asked for, are empty.
     pub async fn fields<const COUNT: usize>(
         self: &Arc<Self>,
         key: &[u8],
-        names: [&str; COUNT],
+        names: &[&str],
     ) -> Result<[Vec<u8>; COUNT], StoreError> {
         let mut command = redis::cmd("HMGET");
-        command.arg(key).arg(&names[..]);
+        command.arg(key).arg(names);
         let mut values = members(self.read(key, command).await?);
         values.resize(COUNT, Vec::new());
         Ok(values.try_into().unwrap_or_else(|_| std::array::from_fn(|_| Vec::new())))
@@ -254,9 +275,10 @@ impl Link {
 
     /// Writes with one of the cluster's own commands.
     pub async fn write(self: &Arc<Self>, key: &[u8], command: Cmd) -> Result<Value, StoreError> {
-        self.send(key, command, Access::Write).await
+        self.send(key, command, Access::Write).await?.extract_error().map_err(failed)
     }
 
+    /// The node's own answer to a command.
     async fn send(
         self: &Arc<Self>,
         key: &[u8],
@@ -297,10 +319,10 @@ impl Link {
             };
             let (commands, replies): (Vec<Cmd>, Vec<_>) =
                 jobs.into_iter().map(|job| (job.command, job.reply)).unzip();
-            match self.send_all(&lane, &commands).await {
+            match self.send_all(&lane, commands).await {
                 Ok(values) => {
                     for (reply, value) in replies.into_iter().zip(values) {
-                        let _ = reply.send(value.extract_error().map_err(failed));
+                        let _ = reply.send(Ok(value));
                     }
                 }
                 Err(error) => {
@@ -312,17 +334,9 @@ impl Link {
         }
     }
 
-    async fn send_all(&self, lane: &Lane, commands: &[Cmd]) -> Result<Vec<Value>, StoreError> {
+    async fn send_all(&self, lane: &Lane, commands: Vec<Cmd>) -> Result<Vec<Value>, StoreError> {
         let waits = lane.access == Access::Write && self.replicas > 0;
         let mut values = self.pipeline(lane, commands, waits).await?;
-        let lacks_script = |value: &Value| {
-            matches!(value, Value::ServerError(error)
-                if error.kind() == Some(ServerErrorKind::NoScript))
-        };
-        if values.iter().any(lacks_script) {
-            self.load_scripts().await?;
-            values = self.pipeline(lane, commands, waits).await?;
-        }
         if waits {
             match values.pop() {
                 Some(Value::Int(replicas)) if replicas >= i64::from(self.replicas) => {}
@@ -338,17 +352,18 @@ impl Link {
     async fn pipeline(
         &self,
         lane: &Lane,
-        commands: &[Cmd],
+        commands: Vec<Cmd>,
         waits: bool,
     ) -> Result<Vec<Value>, StoreError> {
         let mut pipeline = Pipeline::with_capacity(commands.len() + 1);
+        let sent: usize = commands.iter().map(sent_size).sum();
         for command in commands {
-            pipeline.add_command(command.clone());
+            pipeline.add_command(command);
         }
         if waits {
             pipeline.cmd("WAIT").arg(self.replicas).arg(REPLICAS_MAX.as_millis() as u64);
         }
-        let (count, sent) = (pipeline.len(), pipeline.get_packed_pipeline().len());
+        let count = pipeline.len();
         let route = Route::with_slot(lane.slot, SlotAddr::Master);
         let route = SingleNodeRoutingInfo::SpecificNode(route);
         let mut connection = self.connection(lane.access);
@@ -364,6 +379,20 @@ impl Link {
         self.costs.bytes_received.fetch_add(received as u64, Ordering::Relaxed);
         Ok(values)
     }
+}
+
+fn lacks_script(value: &Value) -> bool {
+    matches!(value, Value::ServerError(error)
+        if error.kind() == Some(ServerErrorKind::NoScript))
+}
+
+/// What a command is long on its way: its arguments, and some bytes that say how long each is.
+fn sent_size(command: &Cmd) -> usize {
+    let len = |argument: redis::Arg<&[u8]>| match argument {
+        redis::Arg::Simple(bytes) => bytes.len() + 8,
+        _ => 8,
+    };
+    command.args_iter().map(len).sum()
 }
 
 fn size(value: &Value) -> usize {
@@ -384,6 +413,11 @@ impl Answer {
             Value::Array(values) => Ok(Answer(values)),
             other => Err(malformed(&format!("a script answered {other:?}"))),
         }
+    }
+
+    /// What other commands answered, as a script would.
+    pub fn of_bytes<const COUNT: usize>(values: [Vec<u8>; COUNT]) -> Self {
+        Answer(values.map(Value::BulkString).into())
     }
 
     /// The word that most answers begin with.

@@ -33,10 +33,24 @@ pub const STORY_MEMBERS_MAX: usize = 16;
 /// made it has left it.
 const UNSETTLED_SECONDS: u32 = 10;
 
+/// An article that was seen in posting lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seen {
+    pub id: IdHash,
+    /// The second of its last submission that is known to have been entered; 0 if none is.
+    pub second: u32,
+}
+
+impl From<IdHash> for Seen {
+    fn from(id: IdHash) -> Self {
+        Seen { id, second: 0 }
+    }
+}
+
 /// What was found in posting lists.
 pub struct Found {
     /// Most promising first.
-    pub candidates: Vec<IdHash>,
+    pub candidates: Vec<Seen>,
     /// Whether there were more.
     pub truncated: bool,
     /// The lists that the article was not in before.
@@ -76,14 +90,16 @@ pub async fn look_in_lists(
     let bytes = entry.bytes();
     let settled = entry.second.saturating_sub(UNSETTLED_SECONDS).to_string();
     let (forgotten, ttl) = (horizon.to_string(), collection.ttl_ms().to_string());
+    let changed = collection.ttl_changed().to_string();
     let mode: &[u8] = if access == Access::Write { b"enter" } else { b"look" };
     let calls = by_shard.values().map(|lists| {
         let keys: Vec<Vec<u8>> = lists.iter().map(|list| list.key.clone()).collect();
         let limits: Vec<String> = lists.iter().map(|list| list.stories_max.to_string()).collect();
-        let (bytes, settled, forgotten, ttl) = (&bytes, &settled, &forgotten, &ttl);
+        let entry = &bytes[..];
+        let [settled, forgotten, ttl, changed] =
+            [&settled, &forgotten, &ttl, &changed].map(|text| text.as_bytes());
         async move {
-            let mut arguments: Vec<&[u8]> =
-                vec![bytes, settled.as_bytes(), forgotten.as_bytes(), ttl.as_bytes(), mode];
+            let mut arguments: Vec<&[u8]> = vec![entry, settled, forgotten, ttl, changed, mode];
             arguments.extend(limits.iter().map(|limit| limit.as_bytes()));
             shared.link.call_as(Call::Publish, access, &keys, &arguments).await
         }
@@ -116,12 +132,13 @@ pub async fn look_in_lists(
                 // There may be others, which the list has no room for.
                 found.truncated |= *members >= STORY_MEMBERS_MAX;
                 let hit = hits.entry(other.id).or_insert((other, 0, false));
+                hit.0.second = hit.0.second.max(other.second);
                 hit.1 += 1;
                 hit.2 |= list.tells == Tells::Content;
             }
         }
     }
-    let mut ranked: Vec<(i64, u32, IdHash)> = hits
+    let mut ranked: Vec<(i64, u32, Seen)> = hits
         .into_values()
         .map(|(other, count, is_same)| {
             let distance = fingerprint.map_or(32, |own| own.distance(other.fingerprint));
@@ -130,13 +147,13 @@ pub async fn look_in_lists(
                 0 => i64::MIN + 1,
                 _ => i64::from(distance) - 2 * count,
             };
-            (rank, other.second, other.id)
+            (rank, other.second, Seen { id: other.id, second: other.second })
         })
         .collect();
     ranked.sort_unstable();
     let max = CANDIDATES_MAX.max(matches_max);
     found.truncated |= ranked.len() > max;
-    found.candidates = ranked.into_iter().take(max).map(|(.., id)| id).collect();
+    found.candidates = ranked.into_iter().take(max).map(|(.., seen)| seen).collect();
     Ok(found)
 }
 
@@ -147,31 +164,52 @@ pub async fn read_all(
     ids: &[IdHash],
     reader: Option<Submission>,
 ) -> Result<Vec<Read>, StoreError> {
-    try_join_all(ids.iter().map(|&id| read(shared, collection, id, reader))).await
+    try_join_all(ids.iter().map(|&id| read(shared, collection, id.into(), reader))).await
 }
 
-/// Reads an article. If it is on its way and has a higher number than the reader, it will be asked
-/// to look at the reader.
+/// Reads an article. One that is on its way, or in lists and about to be, is asked to look at the
+/// reader before it is committed, unless it comes first.
 pub async fn read(
     shared: &Arc<Shared>,
     collection: &Collection,
-    id: IdHash,
+    seen: Seen,
     reader: Option<Submission>,
 ) -> Result<Read, StoreError> {
-    let layout = &collection.layout;
+    let id = seen.id;
+    let key = collection.layout.article(id);
     let known = shared.known(collection, id);
-    let known_number = known.as_ref().map_or_else(String::new, |&(number, _)| number_text(number));
-    let (number, own_id, comes_first) = match reader {
-        Some(reader) => (number_text(reader.number), reader.id.bytes().to_vec(), reader.id < id),
-        None => (String::new(), Vec::new(), false),
-    };
-    let lease = LEASE.before(super::now()).to_string();
-    let comes_first: &[u8] = if comes_first { b"1" } else { b"0" };
-    let arguments =
-        [known_number.as_bytes(), number.as_bytes(), &own_id, comes_first, lease.as_bytes()];
-    // It writes if it asks to be looked at; that need not outlive anybody.
-    let access = if reader.is_some() { Access::Tidy } else { Access::Read };
-    let answer = shared.link.call_as(Call::Read, access, &[layout.article(id)], &arguments).await?;
+    let names = ["at", "story", "canonical", "p.at", "candidate"];
+    // What is known already need not come again.
+    let names = if known.is_some() { &names[..4] } else { &names[..] };
+    let [at, story, canonical, pending, candidate] = shared.link.fields(&key, names).await?;
+    let committed = number_of(&at);
+    let has_changed =
+        committed.is_some() && known.as_ref().is_some_and(|&(number, _)| Some(number) != committed);
+    let lease = LEASE.before(super::now());
+    let is_to_come = u64::from(seen.second) > committed.unwrap_or(lease) / 1_000_000;
+    let mut answer = Answer::of_bytes([at, story, canonical, candidate]);
+    if has_changed || (reader.is_some() && (is_to_come || !pending.is_empty())) {
+        let known = known.as_ref().map_or_else(String::new, |&(number, _)| number_text(number));
+        let (number, own_id, comes_first) = match reader {
+            Some(reader) => {
+                (number_text(reader.number), reader.id.bytes().to_vec(), reader.id < id)
+            }
+            None => (String::new(), Vec::new(), false),
+        };
+        let (lease, second) = (lease.to_string(), seen.second.to_string());
+        let comes_first: &[u8] = if comes_first { b"1" } else { b"0" };
+        let arguments = [
+            known.as_bytes(),
+            number.as_bytes(),
+            &own_id,
+            comes_first,
+            lease.as_bytes(),
+            second.as_bytes(),
+        ];
+        // It writes if it asks to be looked at; that need not outlive anybody.
+        let access = if reader.is_some() { Access::Tidy } else { Access::Read };
+        answer = shared.link.call_as(Call::Read, access, &[key], &arguments).await?;
+    }
     let place = || format!("an article of collection '{}'", collection.name);
     let decode = |bytes: &[u8]| {
         readable(candidate_from_bytes(bytes).map(Some).map_err(|error| error.at(place)))
@@ -310,7 +348,7 @@ pub async fn decide(
         shared.link.costs.count_wait();
         match missing {
             Missing::Article(id) => {
-                let read = read(shared, collection, id, None).await?;
+                let read = read(shared, collection, id.into(), None).await?;
                 table.put(id, read.committed);
             }
             Missing::Story(story) => {
@@ -331,8 +369,8 @@ fn decide_now(
     let question = question(prepared, settings, collection.counts(), table.is_revision);
     let mut findings = Findings::default();
     findings.truncated = found.truncated;
-    let candidates = found.candidates.iter().filter(|&&id| id != table.itself);
-    let candidates = candidates.filter_map(|&id| Some(table.get(id)?.submission));
+    let candidates = found.candidates.iter().filter(|seen| seen.id != table.itself);
+    let candidates = candidates.filter_map(|seen| Some(table.get(seen.id)?.submission));
     question.compare(table, candidates, &mut findings)?;
     let outlet = Outlet::of(&prepared.article.source, &prepared.article.url);
     let elsewhere = findings.closest_elsewhere(outlet);
@@ -396,7 +434,7 @@ pub async fn report(
     let found =
         look_in_lists(shared, &collection, &place.lists, &place.entry, Access::Read, wanted)
             .await?;
-    let mut ids = found.candidates.clone();
+    let mut ids: Vec<IdHash> = found.candidates.iter().map(|seen| seen.id).collect();
     ids.extend(prepared.article_id.as_ref().map(|_| id));
     let read = read_all(shared, &collection, &ids, None).await?;
     let is_revision = ids.iter().zip(&read).any(|(&of, read)| of == id && read.committed.is_some());

@@ -4,6 +4,7 @@
 //! itself it may be revised; then it is told of as it is. Revisions committed since a listing began
 //! come at its end, from a second on before it: so much the clocks of replicas and nodes may differ.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -41,11 +42,19 @@ const FINGERPRINTS_AT_ONCE: usize = 4096;
 /// A later number than any.
 pub const NUMBER_END: Number = 1 << 53;
 
+thread_local! {
+    /// Kept, for what it works in is larger than most articles.
+    static COMPRESSOR: RefCell<zstd::bulk::Compressor<'static>> = RefCell::default();
+}
+
 /// How an article is written: compressed, behind its length.
 pub fn encode(stored: &StoredArticle) -> Result<Vec<u8>, StoreError> {
     let mut row = Vec::new();
     write_article(&mut row, stored)?;
-    let compressed = zstd::bulk::compress(&row, 1);
+    let compressed = COMPRESSOR.with_borrow_mut(|compressor| {
+        compressor.set_compression_level(1)?;
+        compressor.compress(&row)
+    });
     let compressed = compressed.map_err(StoreError::io("an article cannot be compressed"))?;
     Ok([&(row.len() as u32).to_be_bytes()[..], &compressed].concat())
 }
@@ -66,7 +75,7 @@ pub async fn stored(
     number: Option<Number>,
 ) -> Result<Option<StoredArticle>, StoreError> {
     let key = collection.layout.article(id);
-    let [at, article] = shared.link.fields(&key, ["at", "article"]).await?;
+    let [at, article] = shared.link.fields(&key, &["at", "article"]).await?;
     let Some(at) = number_of(&at) else { return Ok(None) };
     let is_remembered = collection.horizon().keeps(Timestamp::from_micros(at as i64));
     if !is_remembered || number.is_some_and(|number| number != at) {
@@ -288,7 +297,7 @@ async fn revision(
     id: IdHash,
 ) -> Result<Option<(StoredArticle, Number)>, StoreError> {
     let key = collection.layout.article(id);
-    let [at, first, article] = shared.link.fields(&key, ["at", "first", "article"]).await?;
+    let [at, first, article] = shared.link.fields(&key, &["at", "first", "article"]).await?;
     let (Some(at), Some(first)) = (number_of(&at), number_of(&first)) else { return Ok(None) };
     if !collection.horizon().keeps(Timestamp::from_micros(at as i64)) {
         return Ok(None);

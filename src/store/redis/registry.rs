@@ -16,12 +16,20 @@ use crate::store::embedded::Horizon;
 use crate::store::embedded::record::CollectionRecord;
 use crate::store::{CollectionSettings, StoreError};
 
+/// The settings of a collection, and when they were changed.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    settings: CollectionSettings,
+    /// The second of the last change, 0 if there was none.
+    changed: u32,
+}
+
 /// A collection.
 pub struct Collection {
     pub name: CollectionName,
     pub layout: Layout,
     pub create_time: Timestamp,
-    settings: RwLock<CollectionSettings>,
+    settings: RwLock<Known>,
     /// What is frame here.
     counts: OnceLock<Counts>,
     /// How far the logs of others are read.
@@ -33,7 +41,17 @@ pub struct Collection {
 
 impl Collection {
     pub fn settings(&self) -> CollectionSettings {
-        *self.settings.read()
+        self.settings.read().settings
+    }
+
+    /// Until this second lists may have been given another time to live than that of today's
+    /// settings, by replicas of newsprint that had not heard of them yet; 0 if they never were.
+    pub fn ttl_changed(&self) -> u32 {
+        const HEARD_WITHIN_SECONDS: u32 = 60;
+        match self.settings.read().changed {
+            0 => 0,
+            second => second + HEARD_WITHIN_SECONDS,
+        }
     }
 
     pub fn counts(&self) -> &Counts {
@@ -270,22 +288,24 @@ impl Registry {
 
     fn learn(&self, name: &CollectionName, value: &[u8]) -> Result<Arc<Collection>, StoreError> {
         let not_readable = || malformed(&format!("the registry's entry of '{name}' is malformed"));
-        let (head, record) = value.split_at_checked(8).ok_or_else(not_readable)?;
+        let (head, rest) = value.split_at_checked(8).ok_or_else(not_readable)?;
         let (number, shards) = number_and_shards(head).ok_or_else(not_readable)?;
+        let (changed, record) = rest.split_first_chunk().ok_or_else(not_readable)?;
         let record = CollectionRecord::from_bytes(record)
             .map_err(|error| error.at(|| format!("collection '{name}'")))?;
+        let settings = Known { settings: record.settings, changed: u32::from_be_bytes(*changed) };
         let mut known = self.known.write();
         if let Some(collection) = known.get(name)
             && collection.layout.number == number
         {
-            *collection.settings.write() = record.settings;
+            *collection.settings.write() = settings;
             return Ok(Arc::clone(collection));
         }
         let collection = Arc::new(Collection {
             name: name.clone(),
             layout: Layout::new(&self.namespace, number, shards),
             create_time: record.create_time,
-            settings: RwLock::new(record.settings),
+            settings: RwLock::new(settings),
             counts: OnceLock::new(),
             counting: tokio::sync::Mutex::default(),
             counted: Mutex::default(),

@@ -20,7 +20,7 @@ use super::layout::{
 };
 use super::link::{Access, Call, malformed, members};
 use super::look::{
-    Decided, Found, STORY_MEMBERS_MAX, Table, decide, explain, look_in_lists, read, read_all,
+    Decided, Found, STORY_MEMBERS_MAX, Seen, Table, decide, explain, look_in_lists, read, read_all,
     story_of, would_match,
 };
 use super::registry::{Collection, horizon_number};
@@ -218,15 +218,16 @@ impl Attempt<'_> {
             }
         };
 
-        found.candidates.retain(|&id| id != submission.id);
+        found.candidates.retain(|seen| seen.id != submission.id);
         let mut table = Table::new(submission.id, earlier.is_some());
         let mut on_their_way: Vec<(Submission, Arc<Remembered>)> = Vec::new();
         if !found.candidates.is_empty() {
             shared.link.costs.count_wait();
         }
-        let reads = read_all(shared, collection, &found.candidates, Some(*submission)).await?;
-        for (&id, read) in found.candidates.iter().zip(reads) {
-            table.put(id, read.committed);
+        let reads = found.candidates.iter();
+        let reads = reads.map(|&seen| read(shared, collection, seen, Some(*submission)));
+        for (seen, read) in found.candidates.iter().zip(try_join_all(reads).await?) {
+            table.put(seen.id, read.committed);
             on_their_way.extend(read.pending);
         }
         let mut looked_at: Vec<u8> = Vec::new();
@@ -250,11 +251,12 @@ impl Attempt<'_> {
             for reader in asked.as_chunks::<32>().0 {
                 looked_at.extend(reader);
                 let Some(id) = IdHash::from_bytes(&reader[..IdHash::BYTES]) else { continue };
-                let read = read(shared, collection, id, Some(*submission)).await?;
+                let candidate = Seen::from(id);
+                let read = read(shared, collection, candidate, Some(*submission)).await?;
                 table.put(id, read.committed);
                 on_their_way.extend(read.pending);
-                if !found.candidates.contains(&id) {
-                    found.candidates.insert(0, id);
+                if found.candidates.iter().all(|other| other.id != id) {
+                    found.candidates.insert(0, candidate);
                 }
             }
         }
@@ -298,7 +300,7 @@ impl Attempt<'_> {
                         first: number(3),
                         story: story_of(answer.bytes(4)).unwrap_or(place.story),
                         lists: layout.lists(&postings, fingerprint),
-                        remembered: read(shared, collection, submission.id, None)
+                        remembered: read(shared, collection, submission.id.into(), None)
                             .await?
                             .committed
                             .map(|candidate| candidate.remembered),
@@ -673,7 +675,7 @@ pub async fn delete(
     let not_there = || StoreError::NoArticle(id.clone());
     let collection = shared.registry.find(&shared.link, name).await?.ok_or_else(not_there)?;
     let (layout, hash) = (&collection.layout, IdHash::of(id));
-    if let Some(article) = read(shared, &collection, hash, None).await?.committed {
+    if let Some(article) = read(shared, &collection, hash.into(), None).await?.committed {
         enter_heirs(shared, &collection, hash, article.remembered.story).await?;
     }
     let shard = layout.shard_of(hash);
@@ -739,7 +741,7 @@ async fn enter_heirs(
     for heir in heirs.take(STORY_MEMBERS_MAX / 2) {
         let key = layout.article(heir);
         let [at, of, keys, fingerprint] =
-            shared.link.fields(&key, ["at", "story", "keys", "fingerprint"]).await?;
+            shared.link.fields(&key, &["at", "story", "keys", "fingerprint"]).await?;
         let (Some(number), true) = (number_of(&at), story_of(&of) == Some(story)) else { continue };
         let fingerprint = fingerprint_from_bytes(&fingerprint);
         let lists = layout.lists(&Postings::from_bytes(&keys), fingerprint);

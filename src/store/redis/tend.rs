@@ -153,9 +153,9 @@ async fn reconcile(
     command.arg(&key).arg("-inf").arg(left_before).arg("LIMIT").arg(0).arg(AT_ONCE);
     for id in members(shared.link.read(&key, command).await?) {
         let Some(id) = IdHash::from_bytes(&id) else { continue };
-        let fields = ["at", "story", "keys", "fingerprint", "p.at", "p.began"];
+        let names = ["at", "story", "keys", "fingerprint", "p.at", "p.began"];
         let [at, story, keys, fingerprint, pending, began] =
-            shared.link.fields(&layout.article(id), fields).await?;
+            shared.link.fields(&layout.article(id), &names).await?;
         if let (Some(number), Some(began)) = (number_of(&pending), number_of(&began)) {
             if began < left_before {
                 abort(shared, layout, Submission { number, id }).await?;

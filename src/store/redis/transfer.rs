@@ -36,7 +36,7 @@ async fn kept(
 ) -> Result<Option<Kept>, StoreError> {
     let key = collection.layout.article(id);
     let names = ["at", "article", "candidate", "story", "keys", "hash"];
-    let [at, article, candidate, story, keys, hash] = shared.link.fields(&key, names).await?;
+    let [at, article, candidate, story, keys, hash] = shared.link.fields(&key, &names).await?;
     let Some(at) = number_of(&at) else { return Ok(None) };
     if !collection.horizon().keeps(Timestamp::from_micros(at as i64)) {
         return Ok(None);
@@ -110,7 +110,7 @@ impl Target for RedisStore {
         let reads = ids.iter().map(|id| async move {
             let key = collection.layout.article(IdHash::of(id));
             let [at, revision, hash] =
-                self.shared.link.fields(&key, ["at", "revision", "hash"]).await?;
+                self.shared.link.fields(&key, &["at", "revision", "hash"]).await?;
             let (Some(at), Some(revision)) = (number_of(&at), number_of(&revision)) else {
                 return Ok(None);
             };

@@ -11,12 +11,16 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use newsprint::analysis::Verdict;
 use newsprint::api::pb::article_service_client::ArticleServiceClient;
-use newsprint::api::pb::{Article, BatchSubmitArticlesRequest};
+use newsprint::api::pb::{Article, BatchSubmitArticlesRequest, SubmitArticleRequest};
 use newsprint::article::{ArticleId, CollectionName};
 use newsprint::engine::{Engine, EngineError};
 use newsprint::store::StoreError;
+use tonic::Code;
+use tonic_types::StatusExt;
 
+use super::nodes::Setup;
 use super::{Nodes, check, engine, settings};
+use crate::program::Program;
 use crate::server::{article, connect, wait_until_serving};
 use crate::store::{submission, untitled, words};
 
@@ -271,7 +275,7 @@ async fn slots_move_while_articles_come() {
         let masters: Vec<_> = nodes.nodes.iter().filter(|node| node.is_master()).collect();
         let id = |place: usize| masters[place].ask(&["cluster", "myid"]).trim().to_owned();
         let (from, to) = (id(0), id(1));
-        let address = format!("127.0.0.1:{}", masters[0].port);
+        let address = masters[0].address();
         let cli = std::env::var("REDIS_CLI").unwrap_or_else(|_| "redis-cli".to_owned());
         let reshard = tokio::task::spawn_blocking(move || {
             Command::new(cli)
@@ -357,4 +361,115 @@ async fn a_replica_killed_in_the_middle_leaves_nothing_half_there() {
     let count = comes_in_order(&other).await;
     println!("{} acknowledged, {count} there", acknowledged.len());
     assert!(count as usize >= acknowledged.len() + 8);
+}
+
+/// Two networks: one of the nodes, which is this machine's, and one of a newsprint of its own.
+struct Network {
+    name: String,
+    second: u8,
+}
+
+impl Network {
+    /// `None` if this process may not make networks.
+    fn new() -> Option<Self> {
+        let second = 16 + (std::process::id() % 200) as u8;
+        let network = Network { name: format!("newsprint{second}"), second };
+        let host = network.host_end();
+        let (name, ours, theirs) = (&network.name, network.address(1), network.address(100));
+        let made = ip(&["netns", "add", name])
+            && ip(&["link", "add", &host, "type", "veth", "peer", "name", "veth0", "netns", name])
+            && ip(&["addr", "add", &format!("{ours}/24"), "dev", &host])
+            && ip(&["link", "set", &host, "up"])
+            && ip(&["-n", name, "addr", "add", &format!("{theirs}/24"), "dev", "veth0"])
+            && ip(&["-n", name, "link", "set", "veth0", "up"])
+            && ip(&["-n", name, "link", "set", "lo", "up"]);
+        let addresses = (0..6).map(|place| format!("{}/24", network.node(place)));
+        let mut given = addresses.map(|address| ip(&["addr", "add", &address, "dev", &host]));
+        (made && given.all(|given| given)).then_some(network)
+    }
+
+    fn host_end(&self) -> String {
+        format!("npveth{}", self.second)
+    }
+
+    fn address(&self, last: u8) -> String {
+        format!("10.77.{}.{last}", self.second)
+    }
+
+    /// The address of a node; none has the one that clients come from.
+    fn node(&self, place: usize) -> String {
+        self.address(11 + place as u8)
+    }
+
+    /// Lets nothing through to a node any more, or lets it again.
+    fn cut(&self, node: &super::nodes::Node, is_cut: bool) {
+        let what = if is_cut { "add" } else { "del" };
+        let node = format!("{}/32", node.host);
+        assert!(ip(&["-n", &self.name, "route", what, "blackhole", &node]));
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        ip(&["netns", "del", &self.name]);
+        ip(&["link", "del", &self.host_end()]);
+    }
+}
+
+fn ip(arguments: &[&str]) -> bool {
+    let status = Command::new("ip").args(arguments).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// The cluster is whole, but one newsprint cannot reach a part of it: that one says so, and the
+/// others go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newsprint_cut_off_from_a_part_says_so_and_others_go_on() {
+    let _one = ONE_AT_A_TIME.lock().await;
+    let Some(network) = Network::new() else {
+        println!("SKIPPED: this process may not make networks (it needs root and ip)");
+        return;
+    };
+    let hosts = std::array::from_fn(|place| network.node(place));
+    let nodes = Nodes::start_as(&Setup { hosts, ..Setup::default() });
+    let other = engine(settings(&nodes, "namespace=cut", 100));
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", &network.name, env!("CARGO_BIN_EXE_newsprint"), "serve"]);
+    command.args(["--listen", &format!("{}:0", network.address(100))]);
+    command.args(["--store", &nodes.url("namespace=cut")]);
+    let program = Program::run(command).await;
+    let articles = program.articles().await;
+    let mut number = 7_000_000;
+    let mut submit = async || {
+        number += 1;
+        let article = article(&number.to_string(), "", &words(number, 60).join(" "));
+        let request = SubmitArticleRequest { article: Some(article), ..Default::default() };
+        articles.clone().submit_article(request).await
+    };
+    submit().await.unwrap();
+    let master = nodes.nodes.iter().find(|node| node.is_master()).unwrap();
+    network.cut(master, true);
+    let began = Instant::now();
+    let refused = loop {
+        match submit().await {
+            Ok(_) => assert!(began.elapsed() < Duration::from_secs(30), "it takes articles"),
+            Err(refused) => break refused,
+        }
+    };
+    println!("refused after {:?}: {}", began.elapsed(), refused.message());
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert!(refused.get_details_retry_info().is_some());
+    // Nothing is the matter with the cluster.
+    let name = CollectionName::default();
+    for number in 0..20 {
+        let id = format!("other {number}");
+        other.submit(submission(&name, &id, untitled(&words(number, 60)))).await.unwrap();
+    }
+    network.cut(master, false);
+    let began = Instant::now();
+    while submit().await.is_err() {
+        assert!(began.elapsed() < Duration::from_secs(60), "it takes no articles again");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    println!("taken again after {:?}", began.elapsed());
 }

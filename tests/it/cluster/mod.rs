@@ -1,6 +1,7 @@
 //! The store in a cluster, on real nodes that the tests start: `scripts/cluster`. What any store
 //! must do is in `store.rs`; here is what only many replicas and many nodes can get wrong.
 
+mod access;
 mod costs;
 mod faults;
 mod migrate;
@@ -27,6 +28,11 @@ impl Cluster {
         // What replicas are for is seen where nodes fail.
         let options = format!("namespace={}&replicas=0", self.namespace);
         settings(Nodes::shared(), &options, collections_max)
+    }
+
+    /// The store as it is by default: a change is answered when a replica of its node has it.
+    pub fn open_with_copies(&self) -> Engine {
+        engine(settings(Nodes::shared(), &format!("namespace={}", self.namespace), 10))
     }
 }
 

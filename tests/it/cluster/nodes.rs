@@ -21,9 +21,35 @@ pub struct Nodes {
     _folder: TempDir,
 }
 
+/// How nodes are started.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The address of each.
+    pub hosts: [String; 2 * MASTERS],
+    /// More lines of their configuration.
+    pub settings: String,
+    /// Where they take connections: `port`, or `tls-port`.
+    pub port_setting: &'static str,
+    /// What `redis-cli` is called with to reach them.
+    pub cli: Vec<String>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Setup {
+            hosts: std::array::from_fn(|_| "127.0.0.1".to_owned()),
+            settings: String::new(),
+            port_setting: "port",
+            cli: Vec::new(),
+        }
+    }
+}
+
 /// A node, kept by a shell that ends it when we are gone.
 pub struct Node {
+    pub host: String,
     pub port: u16,
+    cli: Vec<String>,
     folder: PathBuf,
     pid: u32,
     _shell: Child,
@@ -36,29 +62,35 @@ impl Drop for Node {
 }
 
 impl Node {
-    fn start(folder: &Path, port: u16) -> Self {
+    fn start(folder: &Path, setup: &Setup, host: &str, port: u16) -> Self {
         let folder = folder.join(port.to_string());
         fs::create_dir(&folder).unwrap();
-        let settings = format!(
-            "port {port}\nbind 127.0.0.1\ndir {}\ncluster-enabled yes\n\
+        let mut settings = format!(
+            "{} {port}\nbind {host}\ncluster-announce-ip {host}\nprotected-mode no\ndir {}\ncluster-enabled yes\n\
              cluster-node-timeout {}\ncluster-replica-validity-factor 0\n\
              appendonly yes\nappendfsync everysec\nsave \"\"\nrepl-diskless-sync-delay 0\n\
              pidfile {}/pid\ndaemonize no\nlogfile {}/log\nmaxmemory-policy noeviction\n",
+            setup.port_setting,
             folder.display(),
             NODE_TIMEOUT.as_millis(),
             folder.display(),
             folder.display(),
         );
+        settings.push_str(&setup.settings);
         fs::write(folder.join("redis.conf"), settings).unwrap();
-        Node::run(folder, port)
+        Node::run(folder, &setup.cli, host, port)
+    }
+
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
     }
 
     /// The same node once more, after it was killed.
     pub fn restarted(&self) -> Self {
-        Node::run(self.folder.clone(), self.port)
+        Node::run(self.folder.clone(), &self.cli, &self.host, self.port)
     }
 
-    fn run(folder: PathBuf, port: u16) -> Self {
+    fn run(folder: PathBuf, cli: &[String], host: &str, port: u16) -> Self {
         let file = folder.join("redis.conf");
         // The shell reads from us, and so learns of our end.
         let shell = "server=${REDIS_SERVER:-redis-server}; \"$server\" \"$1\" </dev/null & pid=$!; \
@@ -76,7 +108,7 @@ impl Node {
         let pid = wait_for("the node's process", || {
             fs::read_to_string(&written).ok()?.trim().parse().ok()
         });
-        Node { port, folder, pid, _shell: child }
+        Node { host: host.to_owned(), port, cli: cli.to_vec(), folder, pid, _shell: child }
     }
 
     /// Sends a signal to the node's process.
@@ -96,27 +128,32 @@ impl Node {
         let port = self.port.to_string();
         let cli = std::env::var("REDIS_CLI").unwrap_or_else(|_| "redis-cli".to_owned());
         let mut asked = Command::new("timeout");
-        asked.args(["5", &cli, "-p", &port]).args(command).stderr(Stdio::null());
+        asked.args(["5", &cli, "-h", &self.host, "-p", &port]).args(&self.cli).args(command);
+        asked.stderr(Stdio::null());
         String::from_utf8_lossy(&asked.output().unwrap().stdout).into_owned()
     }
 }
 
 impl Nodes {
     pub fn start() -> Self {
+        Nodes::start_as(&Setup::default())
+    }
+
+    pub fn start_as(setup: &Setup) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let nodes: Vec<Node> =
-            ports().into_iter().map(|port| Node::start(folder.path(), port)).collect();
+        let start = |(port, host): (u16, &String)| Node::start(folder.path(), setup, host, port);
+        let nodes: Vec<Node> = ports().into_iter().zip(&setup.hosts).map(start).collect();
         for node in &nodes {
             wait_for("a node", || node.ask(&["ping"]).starts_with("PONG").then_some(()));
         }
         let nodes = Nodes { nodes, _folder: folder };
-        let addresses = nodes.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port));
-        let addresses: Vec<String> = addresses.collect();
+        let addresses: Vec<String> = nodes.nodes.iter().map(Node::address).collect();
         let mut create = vec!["--cluster", "create"];
         create.extend(addresses.iter().map(String::as_str));
         create.extend(["--cluster-replicas", "1", "--cluster-yes"]);
         let cli = std::env::var("REDIS_CLI").unwrap_or_else(|_| "redis-cli".to_owned());
-        let created = Command::new(cli).args(create).output().unwrap();
+        let mut created = Command::new("timeout");
+        let created = created.args(["60", &cli]).args(&setup.cli).args(create).output().unwrap();
         assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stdout));
         nodes.wait_until_whole();
         nodes
@@ -140,8 +177,7 @@ impl Nodes {
 
     /// Where newsprint finds it, with options.
     pub fn url(&self, options: &str) -> String {
-        let hosts: Vec<String> =
-            self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        let hosts: Vec<String> = self.nodes.iter().map(Node::address).collect();
         format!("redis://{}?{options}", hosts.join(","))
     }
 

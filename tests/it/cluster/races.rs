@@ -8,7 +8,7 @@ use newsprint::article::{ArticleId, CollectionName};
 use newsprint::engine::Engine;
 use newsprint::store::PageToken;
 
-use super::{Cluster, check};
+use super::{Cluster, Nodes, check};
 use crate::store::{Backend, submission, untitled, words};
 
 const REPLICAS: usize = 3;
@@ -52,6 +52,80 @@ async fn of_64_copies_on_three_replicas_one_is_unique() {
         assert_eq!(told.len(), 1, "one canonical article, whoever is asked");
     }
     assert_eq!(check(&replicas[0]).await, (6 * 64, Vec::new()));
+}
+
+/// Copies that come a moment after each other, to different replicas that have much else to do: calls
+/// then overtake each other.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_copies_under_load_one_sees_the_other() {
+    const PAIRS: u64 = 200;
+    let cluster = Cluster::new();
+    let replicas: Vec<Engine> = (0..REPLICAS).map(|_| cluster.open_with_copies()).collect();
+    let (name, others) = (CollectionName::default(), CollectionName::new("others").unwrap());
+    let enough = std::sync::atomic::AtomicBool::new(false);
+    let is_enough = || enough.load(std::sync::atomic::Ordering::Relaxed);
+    let noise = join_all((0..16_u64).map(|client| {
+        let (replica, others) = (&replicas[client as usize % REPLICAS], &others);
+        async move {
+            for number in 0_u64.. {
+                if is_enough() {
+                    return;
+                }
+                let id = format!("{client}-{number}");
+                let text = words(50_000_000 + client * 100_000 + number, 200);
+                replica.submit(submission(others, &id, untitled(&text))).await.unwrap();
+            }
+        }
+    }));
+    let submit = async |pair: u64, place: usize, micros: u64| {
+        tokio::time::sleep(std::time::Duration::from_micros(micros)).await;
+        let text = untitled(&words(90_000_000 + pair, 120));
+        let copy = submission(&name, &format!("{pair} {place}"), text);
+        let replica = &replicas[(pair as usize + place) % REPLICAS];
+        replica.submit(copy).await.unwrap().analysis.duplicates.verdict
+    };
+    let both = async |pair: u64| {
+        let answers = tokio::join!(submit(pair, 0, 0), submit(pair, 1, 500 * (pair % 40)));
+        (pair, answers)
+    };
+    let pairs = async {
+        let mut unseen = Vec::new();
+        for some in (0..PAIRS).collect::<Vec<_>>().chunks(20) {
+            let answers = join_all(some.iter().map(|&pair| both(pair))).await;
+            let seen_by_none = |it: &&(u64, _)| it.1 == (Verdict::Unique, Verdict::Unique);
+            unseen.extend(answers.iter().filter(seen_by_none).map(|it| it.0));
+        }
+        enough.store(true, std::sync::atomic::Ordering::Relaxed);
+        unseen
+    };
+    let (unseen, _) = tokio::join!(pairs, noise);
+    assert_eq!(unseen, Vec::<u64>::new(), "pairs of which neither sees the other");
+}
+
+/// An article is in its lists a moment before it is under its id. Who reads it in that moment asks it
+/// to look back, or neither would see the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_in_lists_only_is_asked_to_look_back() {
+    let cluster = Cluster::new();
+    let replicas = replicas(&cluster);
+    let (name, text) = (CollectionName::default(), untitled(&words(77, 80)));
+    let submit = async |place: usize, id: &str| {
+        let submitted = replicas[place].submit(submission(&name, id, text.clone())).await.unwrap();
+        submitted.analysis.duplicates.verdict
+    };
+    assert_eq!(submit(0, "first").await, Verdict::Unique);
+    let on_all = |body: &str| {
+        let keys = format!("redis.call('KEYS', '{{{}.*}}a:*')", cluster.namespace);
+        let script = format!("local n = 0 for _, key in ipairs({keys}) do {body} end return n");
+        let masters = Nodes::shared().nodes.iter().filter(|node| node.is_master());
+        masters.map(|node| node.ask(&["eval", &script, "0"]).trim().parse::<u32>().unwrap()).sum()
+    };
+    let gone: u32 = on_all("n = n + redis.call('DEL', key)");
+    assert_eq!(gone, 1);
+    assert_eq!(submit(1, "second").await, Verdict::Unique);
+    let asked: u32 = on_all("n = n + redis.call('HEXISTS', key, 'p.asked')");
+    assert_eq!(asked, 1);
+    assert_eq!(submit(2, "first").await, Verdict::Exact);
 }
 
 /// A client sends the same article again and again, to whichever replica.

@@ -18,7 +18,7 @@ if at and tonumber(at) >= tonumber(ARGV[3]) then return {'behind', at} end
 if pending and pending ~= ARGV[3] and tonumber(began) > tonumber(ARGV[6]) then return {'busy'} end
 redis.call('HSET', KEYS[1], 'id', ARGV[1], 'p.at', ARGV[3], 'p.candidate', ARGV[5],
   'p.began', ARGV[8])
-if pending ~= ARGV[3] then redis.call('HDEL', KEYS[1], 'p.asked') end
+if pending and pending ~= ARGV[3] then redis.call('HDEL', KEYS[1], 'p.asked') end
 if not at then redis.call('PEXPIRE', KEYS[1], ARGV[9]) end
 redis.call('ZADD', KEYS[2], ARGV[8], ARGV[2])
 if not is_live then return {'begun', '', '', '', '', '', ''} end
