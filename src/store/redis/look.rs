@@ -14,7 +14,7 @@ use super::Shared;
 use super::layout::{Entry, IdHash, List, Number, Submission, Tells, number_of, number_text};
 use super::link::{Access, Answer, Call, members};
 use super::registry::{Collection, horizon_number};
-use super::submit::{LEASE, Place};
+use super::submit::{BEGUN_KEPT_MS, LEASE, Place};
 use crate::analysis::{DuplicateReport, Fingerprint, StoryId};
 use crate::duplicates::decision::{Decision, Findings, Outlet, Remembered, Shelf};
 use crate::duplicates::overlaps;
@@ -205,6 +205,7 @@ pub async fn read(
             comes_first,
             lease.as_bytes(),
             second.as_bytes(),
+            BEGUN_KEPT_MS,
         ];
         // It writes if it asks to be looked at; that need not outlive anybody.
         let access = if reader.is_some() { Access::Tidy } else { Access::Read };

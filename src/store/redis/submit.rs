@@ -45,7 +45,7 @@ impl Lease {
 }
 
 /// What was begun and not committed is gone by itself after this time.
-const BEGUN_KEPT_MS: &[u8] = b"60000";
+pub const BEGUN_KEPT_MS: &[u8] = b"60000";
 
 /// How often a submission is begun anew, at most.
 const ATTEMPTS_MAX: usize = 16;

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use newsprint::analysis::Verdict;
-use newsprint::api::pb::article_service_client::ArticleServiceClient;
 use newsprint::api::pb::{Article, BatchSubmitArticlesRequest, SubmitArticleRequest};
 use newsprint::article::{ArticleId, CollectionName};
 use newsprint::engine::{Engine, EngineError};
@@ -21,7 +20,7 @@ use tonic_types::StatusExt;
 use super::nodes::Setup;
 use super::{Nodes, check, engine, settings};
 use crate::program::Program;
-use crate::server::{article, connect, wait_until_serving};
+use crate::server::article;
 use crate::store::{submission, untitled, words};
 
 /// One cluster at a time is in trouble: there are only so many processors.
@@ -298,27 +297,12 @@ async fn a_replica_killed_in_the_middle_leaves_nothing_half_there() {
     let _one = ONE_AT_A_TIME.lock().await;
     let nodes = Nodes::start();
     let other = engine(settings(&nodes, "namespace=half", 100));
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
-    let mut process = Command::new(env!("CARGO_BIN_EXE_newsprint"))
-        .args(["serve", "--http", "off", "--log-level", "error", "--listen"])
-        .args([&address.to_string(), "--store", &nodes.url("namespace=half")])
-        .stderr(Stdio::inherit())
-        .spawn()
-        .unwrap();
-    let began = Instant::now();
-    while std::net::TcpStream::connect(address).is_err() {
-        assert!(began.elapsed() < Duration::from_secs(30), "the program does not listen");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    let channel = connect(address).await;
-    wait_until_serving(channel.clone()).await;
+    let program = Program::start_in(&["--store", &nodes.url("namespace=half")]).await;
+    let articles = program.articles().await;
 
     let acknowledged: Mutex<BTreeMap<String, Article>> = Mutex::default();
     let batches = (0..8_u64).map(|client| {
-        let (mut articles, acknowledged) =
-            (ArticleServiceClient::new(channel.clone()), &acknowledged);
+        let (mut articles, acknowledged) = (articles.clone(), &acknowledged);
         async move {
             for batch in 0_u64.. {
                 let texts: Vec<Article> = (0..20)
@@ -342,8 +326,7 @@ async fn a_replica_killed_in_the_middle_leaves_nothing_half_there() {
     });
     let kill = async {
         wait_until("articles are answered for", || acknowledged.lock().unwrap().len() > 400).await;
-        process.kill().unwrap();
-        process.wait().unwrap();
+        program.signal("KILL");
     };
     tokio::join!(join_all(batches), kill);
 

@@ -5,10 +5,9 @@
 --
 -- KEYS: the article. ARGV: the number of it that the reader knows already or '', the reader's number
 -- and id hash or '' if nothing is being submitted, '1' if the reader comes first of two with the
--- same number, the moment before which others have been on their way for too long, and the second in
--- which it was entered in lists or 0.
+-- same number, the moment before which others have been on their way for too long, the second in
+-- which it was entered in lists or 0, and for how long in ms a beginning is kept.
 local ASKED_MAX = 256 * 32
-local BEGUN_KEPT_MS = 60000
 local at, story, canonical, pending, began =
   unpack(redis.call('HMGET', KEYS[1], 'at', 'story', 'canonical', 'p.at', 'p.began'))
 local answer = {at or '', story or '', canonical or '', '', '', ''}
@@ -33,6 +32,6 @@ if pending and tonumber(began) > tonumber(ARGV[5]) then
   end
 elseif tonumber(ARGV[6]) > math.floor(tonumber(at or '0') / 1000000) then
   ask()
-  if not at then redis.call('PEXPIRE', KEYS[1], BEGUN_KEPT_MS) end
+  if not at then redis.call('PEXPIRE', KEYS[1], ARGV[7]) end
 end
 return answer
