@@ -58,7 +58,7 @@ use index::{Entry, NearestSearch, Seq};
 use record::CollectionNumber;
 use tables::{CommitMark, Opened, Tables};
 use view::{Looked, View};
-use writer::{Command, Outcome, Reply, Turn};
+use writer::{Command, Reply, Turn};
 
 use super::{
     ArticleStore, Backup, CollectionInfo, CollectionSettings, ListFilter, Page, PageSize,
@@ -415,7 +415,7 @@ impl ArticleStore for EmbeddedStore {
         let (core, collection) = (Arc::downgrade(&core), turn.prepared.collection.clone());
         let answer = self.send(|reply| Command::Submit { turn: Box::new(turn), reply }).await?;
         Ok(Box::pin(async move {
-            let Outcome { mut submitted, matched } = outcome(answer).await?;
+            let (mut submitted, matched) = outcome(answer).await?.submitted();
             if let Some(document) = explained
                 && let Some(core) = core.upgrade()
                 && !matched.is_empty()
@@ -620,7 +620,7 @@ fn turn(core: &Core, mut prepared: Prepared) -> Result<Turn, StoreError> {
     };
     // They are large, and few articles are compared with any others when their turn comes.
     prepared.shingles = None;
-    Ok(Turn { prepared, looked })
+    Ok(Turn { prepared, looked, new_story: StoryId::generate() })
 }
 
 /// Finds the passages that an article shares with those it matched. One that is gone by now has

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use fjall::{Keyspace, Slice};
 use parking_lot::Mutex;
 
-use super::CommitNumber;
 use super::collection::{Collection, Horizon};
 use super::index::{Entry, Seq, StoryNumber, Wanted};
 use super::record::{CollectionNumber, IdRecord};
+use super::{CommitNumber, memory_bytes};
 use crate::analysis::{Fingerprint, StoryId};
 use crate::article::{ArticleId, CollectionName};
 use crate::duplicates::PostingKey;
@@ -53,10 +53,19 @@ pub struct Changes {
     pub removed: HashMap<(CollectionNumber, Seq), Arc<Collection>, Quick>,
     /// Rows of collections that are gone.
     pub dead_rows: Vec<(Keyspace, Slice)>,
+    /// What the added articles take of memory when they are on the disk.
+    bytes: usize,
     places: HashMap<(CollectionNumber, Seq), usize, Quick>,
     /// The fingerprints of the added articles, with their places: every submission looks at all.
     fingerprints: Vec<(Fingerprint, u32)>,
     keys: Keys,
+}
+
+/// What a group takes that was decided lately.
+pub struct Weight {
+    pub number: CommitNumber,
+    pub articles: usize,
+    pub bytes: usize,
 }
 
 /// Chooses fast hashing: what stands in these tables is bounded, and nobody's choice for long.
@@ -119,7 +128,12 @@ impl Changes {
         self.places.insert((added.collection.number, added.seq), place);
         let fingerprint = added.entry.fingerprint;
         self.fingerprints.extend(fingerprint.map(|fingerprint| (fingerprint, place as u32)));
+        self.bytes += memory_bytes(&added.remembered);
         self.added.push(added);
+    }
+
+    pub fn weight(&self) -> Weight {
+        Weight { number: self.number, articles: self.added.len(), bytes: self.bytes }
     }
 
     pub fn article(&self, collection: CollectionNumber, seq: Seq) -> Option<&Added> {

@@ -7,19 +7,20 @@
 
 use std::sync::Arc;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc as async_mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::collection::{Collection, Horizon};
 use super::commit::{Answer, Complete};
 use super::index::{Entry, Seq, StoryNumber, Wanted, content_tag};
-use super::recent::{Added, Changes, Since};
+use super::recent::{Added, Changes, Since, Weight};
 use super::record::{CollectionNumber, CollectionRecord, IdRecord};
 use super::tables::Tables;
 use super::view::{Looked, View, members, question, readable, reported};
-use super::{CommitNumber, Core, memory_bytes};
+use super::{CommitNumber, Core};
 use crate::analysis::{Analysis, Story, StoryId};
 use crate::article::{ArticleId, CollectionName, Timestamp};
 use crate::duplicates::decision::{Outlet, Remembered, Shelf};
@@ -48,6 +49,9 @@ const RECENT_BYTES_MAX: usize = 32 << 20;
 
 /// Articles decided lately that are compared with one at most.
 const RECENT_CANDIDATES_MAX: usize = 32;
+
+/// How long commands gather while the disk is busy, at most.
+const GATHER: Duration = Duration::from_millis(1);
 
 pub type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -93,12 +97,26 @@ impl Command {
 pub struct Turn {
     pub prepared: Prepared,
     pub looked: Looked,
+    /// The story that it begins if it joins none: to make an id takes a system call.
+    pub new_story: StoryId,
 }
 
 /// What became of a submission, and the articles that its matches are.
 pub struct Outcome {
-    pub submitted: Submitted,
-    pub matched: Vec<Seq>,
+    article: Arc<StoredArticle>,
+    replayed: bool,
+    matched: Vec<Seq>,
+}
+
+impl Outcome {
+    /// What is answered of it, without its text. By now nobody else needs the article, so nothing
+    /// is copied.
+    pub fn submitted(self) -> (Submitted, Vec<Seq>) {
+        let StoredArticle { article_id, revision, submit_time, analysis, .. } =
+            Arc::unwrap_or_clone(self.article);
+        let replayed = self.replayed;
+        (Submitted { article_id, revision, replayed, submit_time, analysis }, self.matched)
+    }
 }
 
 /// Works until every sender is gone and everything accepted is done, or until a commit has failed.
@@ -112,17 +130,21 @@ pub async fn work(
     while let Some(command) = commands.recv().await {
         let mut group = Group::new(core, &recent);
         group.execute(command);
-        // Others join as long as the disk is busy with the group before, and if there are any.
-        let is_done =
-            |done: &mut oneshot::Receiver<()>| !matches!(done.try_recv(), Err(TryRecvError::Empty));
-        while !group.is_enough() || !is_done(&mut done) {
-            tokio::select! {
-                biased;
-                Some(command) = commands.recv(), if group.has_room() => {
-                    group.execute(command);
-                }
-                _ = &mut done => break,
+        // Others join as long as the disk is busy with the group before, and if there are any. What
+        // has come meanwhile is taken together: to be woken for every single one takes as long as
+        // to decide about it.
+        let mut is_done = false;
+        loop {
+            while group.has_room()
+                && !(group.is_enough() && is_done)
+                && let Ok(command) = commands.try_recv()
+            {
+                group.execute(command);
             }
+            if is_done {
+                break;
+            }
+            is_done = timeout(GATHER, &mut done).await.is_ok();
         }
         let Group { changes, answers, .. } = group;
         let (on_its_way, next_done) = oneshot::channel();
@@ -136,18 +158,11 @@ pub async fn work(
     }
 }
 
-/// What a group decided lately takes.
-struct Weight {
-    number: CommitNumber,
-    articles: usize,
-    bytes: usize,
-}
-
 /// How many of the groups, the first ones, are not needed any more.
-fn retired(groups: &[Weight], published: CommitNumber) -> usize {
-    let mut articles: usize = groups.iter().map(|group| group.articles).sum();
-    let mut bytes: usize = groups.iter().map(|group| group.bytes).sum();
-    let retired = groups.iter().take_while(|group| {
+fn retired(groups: impl Iterator<Item = Weight> + Clone, published: CommitNumber) -> usize {
+    let mut articles: usize = groups.clone().map(|group| group.articles).sum();
+    let mut bytes: usize = groups.clone().map(|group| group.bytes).sum();
+    let retired = groups.take_while(|group| {
         let is_too_much = bytes > RECENT_BYTES_MAX;
         articles -= group.articles;
         bytes -= group.bytes;
@@ -159,14 +174,13 @@ fn retired(groups: &[Weight], published: CommitNumber) -> usize {
 /// Groups decided lately, in order.
 struct Recent {
     groups: Vec<Arc<Changes>>,
-    weights: Vec<Weight>,
     /// All groups after this one are here.
     retired: CommitNumber,
 }
 
 impl Recent {
     fn new(retired: CommitNumber) -> Self {
-        Recent { groups: Vec::new(), weights: Vec::new(), retired }
+        Recent { groups: Vec::new(), retired }
     }
 
     fn next_number(&self) -> CommitNumber {
@@ -178,13 +192,8 @@ impl Recent {
             return;
         }
         self.groups.push(Arc::clone(changes));
-        self.weights.push(Weight {
-            number: changes.number,
-            articles: changes.added.len(),
-            bytes: changes.added.iter().map(|added| memory_bytes(&added.remembered)).sum(),
-        });
-        let retired = retired(&self.weights, core.published());
-        self.weights.drain(..retired);
+        let weights = self.groups.iter().map(|group| group.weight());
+        let retired = retired(weights, core.published());
         if let Some(last) = self.groups.drain(..retired).next_back() {
             self.retired = last.number;
         }
@@ -284,7 +293,7 @@ impl<'s> Group<'s> {
         if let Some(error) = &self.no_room {
             return Err(error.clone());
         }
-        let Turn { prepared, mut looked } = turn;
+        let Turn { prepared, mut looked, new_story } = turn;
         let collection = self.collection(&prepared.collection)?;
         let number = collection.number;
         let id = prepared.article_id.clone().unwrap_or_else(ArticleId::generate);
@@ -373,7 +382,7 @@ impl<'s> Group<'s> {
         }
         let (seq, submit_time) = collection.decided.lock().next();
         let story = duplicates.story.get_or_insert_with(|| Story {
-            id: own_story.unwrap_or_else(StoryId::generate),
+            id: own_story.unwrap_or(new_story),
             canonical: id.clone(),
         });
         let story_id = story.id;
@@ -403,22 +412,21 @@ impl<'s> Group<'s> {
             Entry { fingerprint, story, submit_time, content_tag: tag, is_revised: kept.is_some() };
         let revision = kept.map_or(1, |(record, _)| record.revision.saturating_add(1));
         let first = kept.map_or(seq, |(record, _)| record.first);
-        let stored = StoredArticle {
+        let stored = Arc::new(StoredArticle {
             article_id: id.clone(),
             article,
             revision,
             submit_time,
             analysis: Analysis { classification, duplicates, fingerprint },
-        };
-        let submitted = submitted(&stored, false);
+        });
         self.changes
             .ids
             .insert((number, id), Some(IdRecord { seq, revision, first, content_hash }));
-        let content = Mutex::new(Some(Arc::new(stored)));
+        let content = Mutex::new(Some(Arc::clone(&stored)));
         let added = Added { collection, seq, entry, keys, remembered, repeats, content };
         self.bytes += body_bytes;
         self.changes.add(added);
-        Ok(Outcome { submitted, matched })
+        Ok(Outcome { article: stored, replayed: false, matched })
     }
 
     /// What the index says of an article, as it will be after the commit.
@@ -657,24 +665,13 @@ impl Shelf for TurnShelf<'_, '_> {
     }
 }
 
-fn replay(article: StoredArticle, matches_max: usize) -> Outcome {
-    let mut submitted = submitted(&article, true);
-    let Analysis { classification, duplicates, .. } = &mut submitted.analysis;
+fn replay(mut article: StoredArticle, matches_max: usize) -> Outcome {
+    let Analysis { classification, duplicates, .. } = &mut article.analysis;
     duplicates.matches.truncate(matches_max);
     // What is read back from disk does not have these either.
     duplicates.matches.iter_mut().for_each(|found| found.overlaps.clear());
     classification.topics.iter_mut().for_each(|score| score.evidence.clear());
-    Outcome { submitted, matched: Vec::new() }
-}
-
-fn submitted(article: &StoredArticle, replayed: bool) -> Submitted {
-    Submitted {
-        article_id: article.article_id.clone(),
-        revision: article.revision,
-        replayed,
-        submit_time: article.submit_time,
-        analysis: article.analysis.clone(),
-    }
+    Outcome { article: Arc::new(article), replayed: true, matched: Vec::new() }
 }
 
 #[cfg(test)]
@@ -683,15 +680,16 @@ mod tests {
 
     #[test]
     fn what_was_decided_lately_is_kept_in_bounded_memory() {
-        let groups = |count: u64, articles: usize, bytes: usize| -> Vec<Weight> {
-            (1..=count).map(|number| Weight { number, articles, bytes: articles * bytes }).collect()
+        let retired = |count: u64, articles: usize, bytes: usize, published| {
+            let bytes = articles * bytes;
+            retired((1..=count).map(|number| Weight { number, articles, bytes }), published)
         };
         // Of short articles the last so many stay, of long ones what there is room for.
-        assert_eq!(retired(&groups(100, 128, 1500), 100), 100 - RECENT_MIN / 128);
-        assert_eq!(retired(&groups(100, 8, 1 << 20), 100), 100 - RECENT_BYTES_MAX / (8 << 20));
+        assert_eq!(retired(100, 128, 1500, 100), 100 - RECENT_MIN / 128);
+        assert_eq!(retired(100, 8, 1 << 20, 100), 100 - RECENT_BYTES_MAX / (8 << 20));
         // What readers do not see yet stays in any case, and so does the latest.
-        assert_eq!(retired(&groups(100, 8, 1 << 20), 3), 3);
-        assert_eq!(retired(&groups(1, 1, 0), 1), 0);
-        assert_eq!(retired(&[], 0), 0);
+        assert_eq!(retired(100, 8, 1 << 20, 3), 3);
+        assert_eq!(retired(1, 1, 0, 1), 0);
+        assert_eq!(retired(0, 0, 0, 1), 0);
     }
 }
