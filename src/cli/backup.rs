@@ -134,7 +134,14 @@ pub fn restore(args: &RestoreArgs) -> Result<()> {
             );
         }
     }
-    output::with_spinner("copying", || store::restore(&args.backup, &args.data))?;
+    let bar = output::progress_bar(0, output::BYTES_BAR);
+    bar.set_message("copying");
+    let restored = store::restore(&args.backup, &args.data, |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    restored?;
     output::print_text(&format!("restored to {}\n", args.data.display()))
 }
 

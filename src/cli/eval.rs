@@ -60,8 +60,12 @@ fn eval_topics(args: &TopicsArgs) -> Result<()> {
     let names: Vec<&str> = model.labels().iter().map(String::as_str).collect();
     check_labels("--min-f1", &args.min_f1, &names)?;
     check_labels("--min-mean-f1", &args.min_mean_f1, &names)?;
-    check_file_labels(&args.file, &names)?;
-    let report = output::with_spinner("scoring", || evaluate(&model, &args.file))?;
+    let articles = check_file_labels(&args.file, &names)?;
+    let bar = output::progress_bar(articles, output::BAR);
+    bar.set_message("scoring");
+    let report = evaluate(&model, &args.file, || bar.inc(1));
+    bar.finish_and_clear();
+    let report = report?;
     if args.json {
         output::print_json(&report)?;
     } else {
@@ -107,9 +111,13 @@ pub fn check_labels(option: &str, minimums: &[Minimum], names: &[&str]) -> Resul
 
 /// A model cannot be measured by labels it does not have, and figures without them would look as if
 /// it was.
-fn check_file_labels(file: &Path, names: &[&str]) -> Result<()> {
+///
+/// Tells how many articles there are.
+fn check_file_labels(file: &Path, names: &[&str]) -> Result<u64> {
     let mut lacking = BTreeSet::new();
+    let mut articles = 0;
     read_articles(file, |article| {
+        articles += 1;
         let labels = article.labels_named().filter(|label| !names.contains(label));
         lacking.extend(labels.map(str::to_owned));
     })?;
@@ -120,7 +128,7 @@ fn check_file_labels(file: &Path, names: &[&str]) -> Result<()> {
         lacking.into_iter().collect::<Vec<_>>().join(", "),
         names.join(", ")
     );
-    Ok(())
+    Ok(articles)
 }
 
 impl Minimum {

@@ -157,6 +157,9 @@ pub fn print_beside(bar: &ProgressBar, text: &str) {
 /// What work with a number of equal steps looks like.
 pub const BAR: &str = "{bar:24.cyan} {human_pos}/{human_len} {msg} {per_sec}, {eta} left";
 
+/// The same of bytes.
+pub const BYTES_BAR: &str = "{bar:24.cyan} {bytes}/{total_bytes} {msg} {bytes_per_sec}, {eta} left";
+
 /// Shows that something is going on meanwhile.
 pub fn with_spinner<T>(message: &'static str, work: impl FnOnce() -> T) -> T {
     let spinner = progress_bar(0, "{spinner} {msg} {elapsed}");

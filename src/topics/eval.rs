@@ -74,7 +74,11 @@ pub struct LabelFigures {
     pub false_positive_rate: f64,
 }
 
-pub fn evaluate(model: &TopicModel, path: &Path) -> Result<EvalReport, DataError> {
+pub fn evaluate(
+    model: &TopicModel,
+    path: &Path,
+    mut told: impl FnMut(),
+) -> Result<EvalReport, DataError> {
     let mut all = Group::new(model);
     let mut by_source: BTreeMap<String, Group> = BTreeMap::new();
     let mut by_language: BTreeMap<&str, Group> = BTreeMap::new();
@@ -105,6 +109,7 @@ pub fn evaluate(model: &TopicModel, path: &Path) -> Result<EvalReport, DataError
                 }));
             }
         }
+        told();
     })?;
     let mut languages: Vec<LanguageFigures> =
         by_language.iter().map(|(language, group)| group.of_language(model, language)).collect();
@@ -336,7 +341,7 @@ mod tests {
             r#"{"source": "b", "text": "prune roses", "labels": null}"#,
         ];
         std::fs::write(&path, rows.join("\n")).unwrap();
-        let report = evaluate(&TopicModel::sample(), &path).unwrap();
+        let report = evaluate(&TopicModel::sample(), &path, || ()).unwrap();
         assert_eq!(report.articles, 4);
         let politics = &report.labels[0];
         assert_eq!((politics.positives, politics.negatives), (1, 1));

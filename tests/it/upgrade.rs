@@ -104,8 +104,8 @@ async fn a_backup_of_format_1_is_listed_and_restored() {
     let listed = backups(&folder.path().join("backups")).unwrap();
     assert_eq!((listed[0].name.as_str(), &listed[0].unusable), ("old", &None));
     let data = folder.path().join("data");
-    restore(&backup, &data).unwrap();
-    assert!(restore(&backup, &data).is_err(), "nothing is written over");
+    restore(&backup, &data, |_, _| ()).unwrap();
+    assert!(restore(&backup, &data, |_, _| ()).is_err(), "nothing is written over");
     let engine = open(&data);
     let id = ArticleId::new("tolls").unwrap();
     engine.get(&CollectionName::default(), &id).await.unwrap();

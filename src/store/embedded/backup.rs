@@ -1,5 +1,6 @@
 //! A consistent copy of the store, made while it serves, and the way back from it.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -164,7 +165,7 @@ pub fn backups(folder: &Path) -> Result<Vec<BackupInfo>, StoreError> {
 
 /// Copies a backup to where a data folder is to be, which must not be there yet or be empty. The
 /// backup stays as it is.
-pub fn restore(backup: &Path, data: &Path) -> Result<(), StoreError> {
+pub fn restore(backup: &Path, data: &Path, told: impl Fn(u64, u64)) -> Result<(), StoreError> {
     Tables::check_is_ours(backup)?;
     let is_taken = data.read_dir().is_ok_and(|mut entries| entries.next().is_some());
     if is_taken || data.is_file() {
@@ -172,9 +173,15 @@ pub fn restore(backup: &Path, data: &Path) -> Result<(), StoreError> {
         return Err(StoreError::Unusable { path: data.to_owned(), reason });
     }
     let partial = partial_of(data)?;
-    let copied = copy_folder(backup, &partial, &|from, to| {
-        fs::copy(from, to)?;
-        File::open(to)?.sync_all()
+    let done = Cell::new(0);
+    let copied = folder_bytes(backup).and_then(|all| {
+        copy_folder(backup, &partial, &|from, to| {
+            fs::copy(from, to)?;
+            File::open(to)?.sync_all()?;
+            done.set(done.get() + file_bytes(&from.metadata()?));
+            told(done.get(), all);
+            Ok(())
+        })
     });
     let copied = copied.map_err(StoreError::io("the backup cannot be copied"));
     let restored = copied.and_then(|()| {
