@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::{Args, ValueEnum};
@@ -44,6 +44,10 @@ pub struct BenchArgs {
     /// Measure the server at this address rather than one of our own
     #[arg(long, value_name = "ADDR")]
     addr: Option<String>,
+
+    /// How long to wait until the server serves, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    wait: u64,
 
     /// The calls to measure
     #[arg(long, value_enum, value_delimiter = ',', default_value = "unary,batch,stream")]
@@ -120,7 +124,8 @@ async fn measure(args: &BenchArgs) -> Result<Report> {
         Some(addr) => Target::Other(addr.clone()),
         None => Target::Own(Server::start().await?),
     };
-    let channels = connect(&server.addr(), args.connections, true).await?;
+    let channels =
+        connect(&server.addr(), args.connections, Some(Duration::from_secs(args.wait))).await?;
     let stored = Load { call: Call::Batch(100), in_flight: 8, next: 0, articles: articles.clone() };
     let stored = stored.run(&channels, load::Until::Articles(args.stored), "storing").await?;
     if let (Figures { first_error: Some(error), errors, .. }, _) = &stored {
@@ -144,7 +149,7 @@ async fn measure(args: &BenchArgs) -> Result<Report> {
         next = measured.1;
         let echo = if args.echo {
             let echo = echo::Echo::start().await?;
-            let channels = connect(&echo.addr.to_string(), args.connections, false).await?;
+            let channels = connect(&echo.addr.to_string(), args.connections, None).await?;
             let load = Load { call, in_flight, next, articles: Arc::clone(&articles) };
             Some(load.run(&channels, until, &format!("{name}, echo")).await?.0)
         } else {
@@ -156,21 +161,23 @@ async fn measure(args: &BenchArgs) -> Result<Report> {
     Ok(Report { stored: args.stored, mean_bytes: articles.mean_bytes(), rows })
 }
 
-/// How long a server may take to open its store.
-const SERVES_WITHIN: Duration = Duration::from_secs(120);
-
 async fn connect(
     addr: &str,
     connections: u32,
-    has_health: bool,
+    serves_within: Option<Duration>,
 ) -> Result<Vec<ArticleServiceClient<Transport>>> {
     let connection = Connection { addr: addr.to_owned(), ..Connection::default() };
     let mut clients = Vec::new();
     for _ in 0..connections {
-        let client = connection.connect().await?;
-        if has_health && clients.is_empty() {
-            wait_until_serving(&client, SERVES_WITHIN).await?;
-        }
+        let client = match serves_within {
+            Some(wait) if clients.is_empty() => {
+                let began = Instant::now();
+                let client = connection.connect_within(wait).await?;
+                wait_until_serving(&client, wait.saturating_sub(began.elapsed())).await?;
+                client
+            }
+            _ => connection.connect().await?,
+        };
         clients.push(client.articles());
     }
     Ok(clients)

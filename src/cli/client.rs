@@ -87,11 +87,22 @@ const LISTENS_WITHIN: Duration = Duration::from_secs(2);
 
 impl Connection {
     pub async fn connect(&self) -> Result<Client> {
+        self.connect_within(LISTENS_WITHIN).await
+    }
+
+    /// Connects to a server that may take so long to listen.
+    pub async fn connect_within(&self, wait: Duration) -> Result<Client> {
+        let (began, told) = (Instant::now(), Cell::new(false));
         let connect = || async { self.builder()?.connect().await.map_err(anyhow::Error::from) };
         let is_absent = |error: &anyhow::Error| {
             matches!(error.downcast_ref(), Some(ConnectError::Transport(_)))
         };
-        let client = connect.retry(patience(LISTENS_WITHIN)).when(is_absent).await;
+        let waiting = |_: &anyhow::Error, _| {
+            if began.elapsed() >= LISTENS_WITHIN && !told.replace(true) {
+                output::print_note(&format!("waiting for a server at {}", self.addr));
+            }
+        };
+        let client = connect.retry(patience(wait)).when(is_absent).notify(waiting).await;
         let client = client.map_err(|error| match error.downcast::<ConnectError>() {
             Ok(ConnectError::Transport(error)) => anyhow!(
                 "cannot reach a server at {}: {}; start one with 'newsprint serve', or say where \

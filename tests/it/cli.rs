@@ -266,6 +266,27 @@ async fn a_server_that_is_being_started_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_bench_waits_until_its_server_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let bench = "bench --seconds 1 --calls unary --stored 10 --json";
+    let command = format!("{bench} --wait 1 --addr {address}");
+    let ended = run(folder.path(), address.to_string(), &command).await;
+    assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""));
+    assert!(ended.told.contains("cannot reach a server at"), "{}", ended.told);
+
+    let command = format!("{bench} --addr {address}");
+    let measuring = run(folder.path(), address.to_string(), &command);
+    let serving = async {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        TestServer::start_at(address, Limits::default()).await
+    };
+    let (ended, _server) = tokio::join!(measuring, serving);
+    assert_eq!(ended.code, Some(0), "{}", ended.told);
+    assert!(ended.out.contains(r#""errors":0"#), "{}", ended.out);
+}
+
+#[tokio::test]
 async fn health_is_an_exit_code() {
     let Prompt { server, folder } = Prompt::new().await;
     let address = server.address.to_string();
