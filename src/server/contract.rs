@@ -13,7 +13,6 @@ use bytes::Bytes;
 use futures_util::stream;
 use http_body::Frame;
 use http_body_util::{Full, StreamBody};
-use hyper::body::Incoming;
 use prost::Message;
 use tokio::sync::watch;
 use tonic::body::Body;
@@ -29,7 +28,7 @@ use super::grpc_web::{self, Protocol};
 use super::guard::{Caller, Guard, Need, need_of};
 use super::ids::Ids;
 use super::origins::Origins;
-use super::receive::{Encoding, Messages};
+use super::receive::{Encoding, Messages, RequestBody};
 use super::tls::Tls;
 use crate::admission::{Admission, Amount, Budget, Overloaded, Share};
 use crate::api::pb::served::admin_service_server::AdminServiceServer;
@@ -66,6 +65,8 @@ pub struct Edge {
     /// Where the console is.
     pub console: Option<SocketAddr>,
     pub routes: Routes,
+    /// The methods of services that are none of the server's own.
+    pub guests: &'static Methods,
     pub guard: Arc<Guard>,
     pub tls: Option<Arc<Tls>>,
     /// Whether `AdminService` is served on a listener of its own, and only there.
@@ -82,6 +83,8 @@ pub struct Method {
     is_stream: bool,
     /// Whether it is one of the framework's services rather than of ours.
     pub is_aside: bool,
+    /// Whether it is one of a guest's services.
+    is_guest: bool,
     /// Whether it is one of `AdminService`.
     pub is_admin: bool,
     /// What it takes to call it; None if nobody has thought of it, which closes it.
@@ -93,27 +96,46 @@ pub struct Method {
     is_submission: bool,
 }
 
-/// Finds a method by its path. Only these become labels of metrics.
-fn method(path: &str) -> Option<&'static Method> {
-    methods().get(path)
+impl Method {
+    /// Whether the framework is to be handed its messages.
+    fn is_others(&self) -> bool {
+        self.is_aside || self.is_guest
+    }
 }
 
-/// Every method that the server has, by its path. Their metrics begin with the first call of this.
-pub fn methods() -> &'static HashMap<String, Method> {
-    static METHODS: OnceLock<HashMap<String, Method>> = OnceLock::new();
+/// Methods by their paths. Only these become labels of metrics.
+pub type Methods = HashMap<String, Method>;
+
+/// Every method of the server's own. Their metrics begin with the first call of this.
+pub fn methods() -> &'static Methods {
+    static METHODS: OnceLock<Methods> = OnceLock::new();
     METHODS.get_or_init(|| {
         Meters::of_unknown();
-        described_methods().map(|method| (method.path.clone(), method)).collect()
+        let aside = [
+            tonic_health::pb::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+        ];
+        let sets = aside.into_iter().map(|set| (set, true)).chain([(DESCRIPTORS, false)]);
+        described_methods(sets).map(|method| (method.path.clone(), method)).collect()
     })
 }
 
-fn described_methods() -> impl Iterator<Item = Method> {
-    let sets = [
-        (DESCRIPTORS, false),
-        (tonic_health::pb::FILE_DESCRIPTOR_SET, true),
-        (tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET, true),
-        (tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET, true),
-    ];
+/// The methods of a guest's services: open to everybody.
+pub fn guest_methods(descriptors: &'static [u8]) -> Methods {
+    let methods = described_methods([(descriptors, false)]).map(|method| Method {
+        is_guest: true,
+        need: Some(Need::Nothing),
+        collection: None,
+        is_submission: false,
+        ..method
+    });
+    methods.map(|method| (method.path.clone(), method)).collect()
+}
+
+fn described_methods(
+    sets: impl IntoIterator<Item = (&'static [u8], bool)>,
+) -> impl Iterator<Item = Method> {
     sets.into_iter().flat_map(|(set, is_aside)| {
         let set = prost_types::FileDescriptorSet::decode(set).unwrap_or_default();
         set.file.into_iter().flat_map(move |file| {
@@ -132,6 +154,7 @@ fn described_methods() -> impl Iterator<Item = Method> {
                     ),
                     is_stream: method.client_streaming(),
                     is_aside,
+                    is_guest: false,
                     is_admin: service_name == <AdminServiceServer<AdminApi> as NamedService>::NAME,
                     need: need_of(&service_name, method.name()),
                     collection: collections.get(method.input_type()).copied(),
@@ -157,11 +180,13 @@ pub async fn answer(
     edge: Arc<Edge>,
     ongoing: Arc<Ongoing>,
     protocol: Protocol,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
 ) -> Response<Answer> {
     let peer = ongoing.peer();
     let mut ids = Ids::of(request.headers());
-    let method = method(request.uri().path()).filter(|method| edge.serves(method, peer.port));
+    let path = request.uri().path();
+    let method = methods().get(path).or_else(|| edge.guests.get(path));
+    let method = method.filter(|method| edge.serves(method, peer.port));
     let meters = method.map_or_else(Meters::of_unknown, |method| &method.meters);
     let span = meters.span(&edge.traces, &mut ids, peer.address);
     let (ids, is_traced) = (Arc::new(ids), span.is_traced());
@@ -186,7 +211,13 @@ pub async fn answer(
             answered
         }
     };
-    let mut response = with_contract(answered.unwrap_or_else(Status::into_http), &ids);
+    // What is beside a guest's errors is the guest's to say.
+    let told = edge.guests.is_empty().then(|| Arc::clone(&ids));
+    let answered = answered.unwrap_or_else(|status| match told {
+        Some(_) => status.into_http(),
+        None => bare(status).into_http(),
+    });
+    let mut response = with_contract(answered, told.as_deref());
     ids.tell(response.headers_mut());
     let web = protocol.writer();
     let last = web.and_then(|web| {
@@ -201,8 +232,8 @@ pub async fn answer(
         {
             count.end(&status);
         }
-        let (rest, ids) = (last.unwrap_or_default(), Some(ids));
-        Answer { body, call: Some(ongoing), rest, held, count, ids, web }
+        let rest = last.unwrap_or_default();
+        Answer { body, call: Some(ongoing), rest, held, count, ids: told, web }
     })
 }
 
@@ -228,7 +259,7 @@ impl Edge {
         ongoing: &Ongoing,
         call: &Call,
         caller: Caller,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> Result<Response<Body>, Status> {
         let deadline = grpc_timeout(request.headers()).map(|timeout| Instant::now() + timeout);
         *ongoing.deadline.lock() = deadline;
@@ -251,7 +282,7 @@ impl Edge {
         ongoing: &Ongoing,
         call: &Call,
         caller: Caller,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> Result<Response<Body>, Status> {
         let client = call.client();
         let deadline = *ongoing.deadline.lock();
@@ -270,7 +301,7 @@ impl Edge {
             parts.extensions.insert(Deadline(deadline.into()));
         }
         parts.extensions.insert(call.clone());
-        let message_bytes_max = match method.is_submission {
+        let message_bytes_max = match method.is_submission || method.is_guest {
             true => self.limits.message_bytes_max,
             false => OTHER_MESSAGE_BYTES_MAX.min(self.limits.message_bytes_max),
         };
@@ -283,7 +314,7 @@ impl Edge {
             self.connections.receive_max(),
         );
         let body = if method.is_stream {
-            let draining = method.is_aside.then(|| self.draining.clone());
+            let draining = method.is_others().then(|| self.draining.clone());
             Body::new(StreamBody::new(received(messages, call.clone(), caller, draining)))
         } else {
             let mut share = client.charge(Amount::default());
@@ -367,12 +398,12 @@ fn compress_in_kind(headers: &mut HeaderMap) {
 
 /// Completes an error's details, and tells the status if it is known already: of an answer with a
 /// body it is in the trailers.
-fn with_contract(response: Response<Body>, ids: &Ids) -> Response<(Body, Option<Status>)> {
+fn with_contract(response: Response<Body>, ids: Option<&Ids>) -> Response<(Body, Option<Status>)> {
     match Status::from_header_map(response.headers()) {
         None => response.map(|body| (body, None)),
         Some(status) if status.code() == Code::Ok => response.map(|body| (body, Some(status))),
         Some(status) => {
-            let status = with_request_id(framework_status(status), ids.request());
+            let status = completed(status, ids);
             let mut response: Response<Body> = status.clone().into_http();
             if status.code() == Code::Unimplemented {
                 let encodings = HeaderValue::from_static("identity,gzip,zstd");
@@ -481,20 +512,30 @@ impl http_body::Body for Answer {
     }
 }
 
+/// An error with the code and details of the contract; with the code alone where guests are.
+fn completed(status: Status, ids: Option<&Ids>) -> Status {
+    match ids {
+        Some(ids) => with_request_id(framework_status(status), ids.request()),
+        None if status.details().is_empty() => bare(framework_status(status)),
+        None => status,
+    }
+}
+
+/// A status without its details.
+fn bare(status: Status) -> Status {
+    Status::with_metadata(status.code(), status.message(), status.metadata().clone())
+}
+
 /// Completes the details of an error at the end of a body.
 fn trailers_with_contract(trailers: HeaderMap, ids: Option<&Ids>) -> (HeaderMap, Status) {
     match Status::from_header_map(&trailers) {
         None => (trailers, Status::unknown("the answer ended without a status")),
         Some(status) if status.code() == Code::Ok => (trailers, status),
         Some(status) => {
-            let status = framework_status(status);
-            let status = match ids {
-                Some(ids) => with_request_id(status, ids.request()),
-                None => status,
-            };
-            let mut completed = HeaderMap::new();
-            match status.add_header(&mut completed) {
-                Ok(()) => (completed, status),
+            let status = completed(status, ids);
+            let mut trailers_completed = HeaderMap::new();
+            match status.add_header(&mut trailers_completed) {
+                Ok(()) => (trailers_completed, status),
                 Err(_) => (trailers, status),
             }
         }

@@ -11,6 +11,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use super::connection::Ongoing;
 use super::contract::{self, Answer, Edge};
 use super::grpc_web::Protocol;
+use super::receive::{Left, RequestBody};
 
 const ORIGIN_NOT_ALLOWED: &str =
     "pages of this origin may not call: --allowed-origins says which may\n";
@@ -42,10 +43,28 @@ pub async fn answer(
     cors.layer(service).oneshot(request).await
 }
 
+/// Over HTTP/1.1 an answer ends the connection if it comes before the request is read, which its
+/// client may not have known when it sent the next one, or what was left of this one. So that is
+/// read first, or the answer says that the connection ends.
 async fn answer_admitted(
     edge: Arc<Edge>,
     ongoing: Arc<Ongoing>,
     request: Request<Incoming>,
+) -> Response<Answer> {
+    let left = Left::default();
+    let is_http1 = request.version() < Version::HTTP_2;
+    let request = request.map(|body| RequestBody::new(body, &left));
+    let mut response = answer_one(edge, ongoing, request).await;
+    if is_http1 && !left.read().await {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+async fn answer_one(
+    edge: Arc<Edge>,
+    ongoing: Arc<Ongoing>,
+    request: Request<RequestBody>,
 ) -> Response<Answer> {
     let protocol = Protocol::of(request.headers());
     match (request.method(), protocol) {

@@ -28,7 +28,7 @@ mod watched;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -39,7 +39,7 @@ use tonic::service::Routes;
 
 use self::calls::Overload;
 use self::connection::{PageCalls, Port};
-use self::contract::Edge;
+use self::contract::{Edge, Methods};
 use self::guard::Guard;
 use self::health::{Health, Phase};
 use self::origins::Origins;
@@ -95,6 +95,32 @@ pub enum Event {
     Reload,
 }
 
+/// Services of others, which this server serves for everybody beside its own, so that what it makes
+/// of HTTP can be tested with services that were made for it: `scripts/conformance`. Their errors
+/// are told as they make them, and so are the server's own meanwhile, without our details.
+pub struct Guests {
+    methods: &'static Methods,
+    add: Box<dyn FnOnce(Routes) -> Routes + Send>,
+}
+
+impl Guests {
+    /// Services with these descriptors, which are added so. They are kept as long as the process
+    /// lives.
+    pub fn new(
+        descriptors: &'static [u8],
+        add: impl FnOnce(Routes) -> Routes + Send + 'static,
+    ) -> Self {
+        let methods = Box::leak(Box::new(contract::guest_methods(descriptors)));
+        Guests { methods, add: Box::new(add) }
+    }
+
+    /// As it is but for a test.
+    pub fn none() -> Self {
+        static NONE: LazyLock<Methods> = LazyLock::new(Methods::new);
+        Guests { methods: &NONE, add: Box::new(|routes| routes) }
+    }
+}
+
 /// Serves on the listener until it is asked to stop, then drains: health says NOT_SERVING, after
 /// `config.drain_delay_seconds` new connections are refused, and calls in work are finished, for at
 /// most `config.drain_seconds`.
@@ -102,6 +128,17 @@ pub enum Event {
 /// The listener answers at once; until `open` has made the engine, on a thread that may block,
 /// calls are answered UNAVAILABLE.
 pub async fn run(
+    listener: TcpListener,
+    config: Config,
+    open: impl FnOnce(Config) -> Result<Engine, ServerError> + Send + 'static,
+    events: impl Stream<Item = Event>,
+) -> Result<(), ServerError> {
+    run_with(Guests::none(), listener, config, open, events).await
+}
+
+/// The same with guests.
+pub async fn run_with(
+    guests: Guests,
     listener: TcpListener,
     config: Config,
     open: impl FnOnce(Config) -> Result<Engine, ServerError> + Send + 'static,
@@ -139,6 +176,7 @@ pub async fn run(
     Edge::begin_metrics();
     let overload = Overload::default();
     let admission = config.limits.admission();
+    let routes = routes(&config, &engine, &health, &draining).map_err(|error| startup(&error))?;
     let edge = Arc::new(Edge {
         aside: Budget::new(Amount { articles: usize::MAX, bytes: ASIDE_BYTES }),
         limits: config.limits,
@@ -146,7 +184,8 @@ pub async fn run(
         draining: draining.clone(),
         origins: Origins::new(config.web.allowed_origins.clone()),
         console,
-        routes: routes(&config, &engine, &health, &draining).map_err(|error| startup(&error))?,
+        routes: (guests.add)(routes).prepare(),
+        guests: guests.methods,
         admission: admission.clone(),
         guard: Arc::clone(&doors.guard),
         tls: doors.tls.clone(),
@@ -351,7 +390,7 @@ fn routes(
         }
         false => routes,
     };
-    Ok(routes.prepare())
+    Ok(routes)
 }
 
 /// A task that does not outlive whoever holds this.

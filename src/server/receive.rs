@@ -5,11 +5,14 @@
 //! <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests>
 
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use parking_lot::Mutex;
 use tonic::Status;
 use tonic::codegen::http::HeaderMap;
 
@@ -64,9 +67,54 @@ impl Encoding {
     }
 }
 
+/// The body of a request. What is not read of it is left to whoever has the other end.
+pub struct RequestBody {
+    body: Option<Incoming>,
+    left: Left,
+}
+
+/// Where a body is left that was not read to its end.
+#[derive(Clone, Default)]
+pub struct Left(Arc<Mutex<Option<Incoming>>>);
+
+/// What is read of a request that is refused, to throw it away.
+const LEFT_BYTES_MAX: usize = 1 << 20;
+const LEFT_TIME_MAX: Duration = Duration::from_secs(1);
+
+impl RequestBody {
+    pub fn new(body: Incoming, left: &Left) -> Self {
+        RequestBody { body: Some(body), left: left.clone() }
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        *self.left.0.lock() = self.body.take().filter(|body| !body.is_end_stream());
+    }
+}
+
+impl Left {
+    /// Reads what was left and forgets it, within bounds, and tells whether all of it was read.
+    pub async fn read(&self) -> bool {
+        let Some(mut body) = self.0.lock().take() else { return true };
+        let mut bytes = 0;
+        let reading = async {
+            while let Some(frame) = body.frame().await {
+                let Ok(frame) = frame else { return false };
+                bytes += frame.data_ref().map_or(0, Bytes::len);
+                if bytes > LEFT_BYTES_MAX {
+                    return false;
+                }
+            }
+            true
+        };
+        tokio::time::timeout(LEFT_TIME_MAX, reading).await.unwrap_or(false)
+    }
+}
+
 /// The messages of one request.
 pub struct Messages {
-    body: Incoming,
+    body: RequestBody,
     /// What reads the body, where it is text.
     text: Option<TextReader>,
     encoding: Encoding,
@@ -86,7 +134,7 @@ struct Header {
 
 impl Messages {
     pub fn new(
-        body: Incoming,
+        body: RequestBody,
         protocol: Protocol,
         encoding: Encoding,
         admission: Admission,
@@ -210,7 +258,11 @@ impl Messages {
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, Status> {
         loop {
-            let frame = match self.body.frame().await {
+            let frame = match self.body.body.as_mut() {
+                Some(body) => body.frame().await,
+                None => None,
+            };
+            let frame = match frame {
                 Some(frame) => frame.map_err(|_| malformed_message("the request broke off"))?,
                 None if self.text.as_ref().is_none_or(TextReader::is_done) => return Ok(None),
                 None => return Err(malformed_message("its base64 breaks off")),

@@ -302,6 +302,38 @@ async fn a_deadline_holds_over_http_1() {
 }
 
 #[tokio::test]
+async fn what_is_refused_before_it_is_read_does_not_break_a_connection_of_http_1() {
+    let server = TestServer::start().await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let refused =
+        "POST /x HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: 9\r\n\r\n";
+    stream.write_all(refused.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    stream.write_all(b"a message").await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answers = Vec::new();
+    within(5, stream.read_to_end(&mut answers)).await.unwrap();
+    let answers = String::from_utf8_lossy(&answers);
+    assert!(answers.contains("415 Unsupported") && answers.contains("200 OK"), "{answers}");
+
+    // What does not come, or is too much, is not waited for, and the answer says so.
+    for (len, sent) in [(100, 10), (64 << 20, 2 << 20)] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let head = refused.replace("content-length: 9", &format!("content-length: {len}"));
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let (mut answers, mut sending) = stream.split();
+        let mut answer = [0; 512];
+        let sending = async {
+            let _ = sending.write_all(&vec![b'a'; sent]).await;
+        };
+        let ((), read) = tokio::join!(sending, within(5, answers.read(&mut answer)));
+        let answer = String::from_utf8_lossy(&answer[..read.unwrap()]).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 415"), "{answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn those_who_send_slowly_or_take_nothing_are_cut_off_over_http_1() {
     let limits = Limits { memory_bytes_max: 64 << 20, ..Limits::default() };
     let connections = ConnectionLimits {
