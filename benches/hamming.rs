@@ -18,9 +18,10 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-use articles::{Articles, Random};
+use articles::Articles;
 use divan::Bencher;
 use newsprint::hamming::HammingIndex;
+use newsprint::random::SplitMix64;
 use newsprint::simhash::fingerprint;
 use newsprint::text::Document;
 
@@ -99,7 +100,7 @@ fn filled(codes: Codes) -> Arc<Filled> {
 }
 
 fn fill(codes: Codes) -> Filled {
-    let mut random = Random(codes.count as u64);
+    let mut random = SplitMix64(codes.count as u64);
     let mut index = HammingIndex::default();
     let mut queries = Vec::with_capacity(QUERIES);
     let spacing = codes.count / (QUERIES / 2);
@@ -113,7 +114,7 @@ fn fill(codes: Codes) -> Filled {
     Filled { codes, index, queries }
 }
 
-fn code(codes: Codes, place: usize, random: &mut Random) -> u64 {
+fn code(codes: Codes, place: usize, random: &mut SplitMix64) -> u64 {
     match codes.kind {
         Kind::Uniform => random.next(),
         // One in a hundred is the same notice with other figures.
@@ -127,7 +128,7 @@ fn code(codes: Codes, place: usize, random: &mut Random) -> u64 {
             let unit = random.next() as f64 / u64::MAX as f64;
             let cluster = (codes.count as f64).powf(unit) as u64;
             let bits = random.below(7);
-            flip(Random(cluster).next(), bits, random)
+            flip(SplitMix64(cluster).next(), bits, random)
         }
         Kind::Invented => edited(&INVENTED_CODES, place, random),
         Kind::Texts => edited(&TEXT_CODES, place, random),
@@ -135,13 +136,13 @@ fn code(codes: Codes, place: usize, random: &mut Random) -> u64 {
 }
 
 /// Every code once, and from then on a code with some bits flipped.
-fn edited(codes: &[u64], place: usize, random: &mut Random) -> u64 {
+fn edited(codes: &[u64], place: usize, random: &mut SplitMix64) -> u64 {
     let bits = if place < codes.len() { 0 } else { 1 + random.below(12) };
     flip(codes[place % codes.len()], bits, random)
 }
 
 /// The code with so many bits flipped.
-fn flip(code: u64, bits: u64, random: &mut Random) -> u64 {
+fn flip(code: u64, bits: u64, random: &mut SplitMix64) -> u64 {
     let mut flipped = code;
     while u64::from((flipped ^ code).count_ones()) < bits {
         flipped ^= 1 << random.below(64);

@@ -491,6 +491,7 @@ fn binomial(n: u32, k: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::SplitMix64;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
@@ -509,19 +510,10 @@ mod tests {
         distances.filter(|&(_, distance)| distance <= radius).collect()
     }
 
-    /// A small, fast generator for tests that need many codes.
-    fn splitmix(state: &mut u64) -> u64 {
-        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = *state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn flip_bits(code: u64, bits: u32, state: &mut u64) -> u64 {
+    fn flip_bits(code: u64, bits: u32, random: &mut SplitMix64) -> u64 {
         let mut flipped = code;
         while (flipped ^ code).count_ones() < bits {
-            flipped ^= (1 << (splitmix(state) % 64)) & !(flipped ^ code);
+            flipped ^= (1 << (random.next() % 64)) & !(flipped ^ code);
         }
         flipped
     }
@@ -561,15 +553,15 @@ mod tests {
     /// and many copies of one.
     #[test]
     fn equals_a_linear_scan_at_every_radius() {
-        let mut state = 1;
+        let mut random = SplitMix64(1);
         let mut codes = BTreeSet::new();
         let mut index = HammingIndex::default();
         let mut all = Vec::new();
         for slot in 0..3 * FEW_MAX as u32 / 2 {
             let code = match slot % 4 {
-                0 | 1 => splitmix(&mut state),
-                2 => splitmix(&mut state) & 0xffff | 0x1234_5678_9abc_0000,
-                _ => splitmix(&mut state) % 40,
+                0 | 1 => random.next(),
+                2 => random.next() & 0xffff | 0x1234_5678_9abc_0000,
+                _ => random.next() % 40,
             };
             index.insert(code, slot);
             codes.insert((slot, code));
@@ -584,8 +576,9 @@ mod tests {
         assert_eq!(index.len(), codes.len());
         assert_eq!(at_once.len(), codes.len());
         for radius in 0..=64 {
-            let query = flip_bits(codes.iter().nth(radius as usize).unwrap().1, radius, &mut state);
-            for query in [query, splitmix(&mut state), 0x1234_5678_9abc_0000, 3] {
+            let query =
+                flip_bits(codes.iter().nth(radius as usize).unwrap().1, radius, &mut random);
+            for query in [query, random.next(), 0x1234_5678_9abc_0000, 3] {
                 let expected = linear_scan(&codes, query, radius);
                 for index in [&index, &at_once] {
                     let found = found(index, query, radius);
@@ -613,12 +606,12 @@ mod tests {
 
     #[test]
     fn the_radius_is_inclusive() {
-        let mut state = 2;
+        let mut random = SplitMix64(2);
         let mut index = HammingIndex::default();
-        (0..2 * FEW_MAX as u32).for_each(|slot| index.insert(splitmix(&mut state), slot));
+        (0..2 * FEW_MAX as u32).for_each(|slot| index.insert(random.next(), slot));
         for distance in 0..=64 {
-            let code = splitmix(&mut state);
-            let query = flip_bits(code, distance, &mut state);
+            let code = random.next();
+            let query = flip_bits(code, distance, &mut random);
             index.insert(code, SLOT_MAX);
             let is_found = |radius| found(&index, query, radius).contains(&(SLOT_MAX, distance));
             assert!(is_found(distance), "distance {distance}");

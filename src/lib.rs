@@ -14,6 +14,7 @@
 //! * [`topics`]: what an article is about, with the words that say so; also trains the model.
 //! * [`model`]: the file that holds what was learnt.
 //! * [`language`]: which language a text is in.
+//! * [`random`]: chance that comes out the same everywhere.
 //!
 //! The service around it:
 //!
@@ -51,6 +52,7 @@ pub mod hamming;
 pub mod kernel;
 pub mod language;
 pub mod model;
+pub mod random;
 pub mod server;
 pub mod simhash;
 pub mod store;

@@ -10,6 +10,7 @@ use super::features::{FeatureVector, Knowledge, Probe, align, features, is_figur
 use super::shingles::shingles;
 use super::sketch::{Sketch, WordCode};
 use super::train::Label;
+use crate::random::SplitMix64;
 
 /// A way to make pairs, what these are, what collections may know of them, and how much they weigh
 /// in either forest.
@@ -129,7 +130,7 @@ pub(super) struct Maker<'a> {
 
 impl<'a> Maker<'a> {
     pub(super) fn new(articles: Vec<&'a Sketch>) -> Self {
-        Maker { articles, random: Random(7) }
+        Maker { articles, random: Random::new(7) }
     }
 
     /// `None` if the articles drawn do not lend themselves to it.
@@ -192,7 +193,7 @@ impl<'a> Maker<'a> {
 
 /// How many others have a shingle of running text: mostly none, and of a phrase several.
 fn chance_count(shingle: u64) -> u8 {
-    match Random(shingle).below(100) {
+    match Random::new(shingle).below(100) {
         0..88 => 0,
         88..94 => 1,
         94..97 => 2,
@@ -477,20 +478,20 @@ fn brief_copies(maker: &mut Maker) -> Option<Made> {
     Some(Made { a: original, b: copy, frame: Vec::new() })
 }
 
-/// SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): small, and the same everywhere.
-struct Random(u64);
+/// Lengths and places by chance.
+struct Random(SplitMix64);
 
 impl Random {
+    fn new(seed: u64) -> Self {
+        Random(SplitMix64(seed))
+    }
+
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.0.next()
     }
 
     fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
+        self.0.below(end as u64) as usize
     }
 
     fn between(&mut self, min: usize, end: usize) -> usize {

@@ -4,6 +4,7 @@ use super::corpus::{Example, TWICE, Vocabulary};
 use super::logistic;
 use super::table::Table;
 use super::train::TrainConfig;
+use crate::random::SplitMix64;
 
 /// Labels that are trained side by side.
 const LANES: usize = 4;
@@ -195,23 +196,4 @@ impl Weights {
 fn with_stem(values: &[f32], vocabulary: &Vocabulary, id: u32) -> f32 {
     let own = values[id as usize];
     vocabulary.stems[id as usize].map_or(own, |stem| own + values[stem as usize])
-}
-
-/// SplitMix64 (Steele, Lea and Flood 2014): small, and the same for ever.
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Fisher-Yates.
-    fn shuffle<T>(&mut self, items: &mut [T]) {
-        for last in (1..items.len()).rev() {
-            items.swap(last, (self.next() % (last as u64 + 1)) as usize);
-        }
-    }
 }

@@ -9,6 +9,7 @@
 use std::fmt::Write;
 
 use newsprint::article::Article;
+use newsprint::random::SplitMix64;
 
 /// The words of `models/topics-written.jsonl`, most frequent first.
 const COMMON_WORDS: &str = include_str!("words.txt");
@@ -89,7 +90,7 @@ impl Articles {
         const EDITED_END: u64 = EDITED_COPIES;
         const EXACT_END: u64 = EDITED_END + EXACT_COPIES;
         const NOTICES_END: u64 = EXACT_END + NOTICES;
-        let mut random = Random(number);
+        let mut random = SplitMix64(number);
         let source = format!("outlet {}", random.below(50));
         let (title, body) = match random.below(100) {
             0..EDITED_END => self.edited_copy(random.below(number + 1), &mut random),
@@ -101,14 +102,14 @@ impl Articles {
     }
 
     fn original(&self, number: u64) -> (String, String) {
-        let mut random = Random(number ^ (1 << 40));
+        let mut random = SplitMix64(number ^ (1 << 40));
         let count = self.word_count(&mut random);
         let body = self.text(number, count, || random.next());
         (self.title(number, &mut random), body)
     }
 
-    fn edited_copy(&self, number: u64, random: &mut Random) -> (String, String) {
-        let mut original = Random(number ^ (1 << 40));
+    fn edited_copy(&self, number: u64, random: &mut SplitMix64) -> (String, String) {
+        let mut original = SplitMix64(number ^ (1 << 40));
         let count = self.word_count(&mut original);
         let body = self.text(number, count - count / 8, || {
             let draw = original.next();
@@ -117,7 +118,7 @@ impl Articles {
         (self.title(number, random), body)
     }
 
-    fn notice(&self, random: &mut Random) -> (String, String) {
+    fn notice(&self, random: &mut SplitMix64) -> (String, String) {
         let mut name = String::new();
         push_name(&mut name, random.next());
         let cents = random.below(200);
@@ -125,11 +126,11 @@ impl Articles {
         (format!("{name} declares dividend"), body)
     }
 
-    fn word_count(&self, random: &mut Random) -> u64 {
+    fn word_count(&self, random: &mut SplitMix64) -> u64 {
         self.words_mean / 2 + random.below(self.words_mean)
     }
 
-    fn title(&self, number: u64, random: &mut Random) -> String {
+    fn title(&self, number: u64, random: &mut SplitMix64) -> String {
         let mut title = self.text(number, TITLE_WORDS, || random.next());
         title.truncate(title.trim_end().len());
         title
@@ -187,7 +188,7 @@ impl Articles {
 
     /// Adds the sentence of a number, in common words.
     fn push_sentence(&self, text: &mut String, sentence: u64) {
-        let mut random = Random(sentence ^ (1 << 41));
+        let mut random = SplitMix64(sentence ^ (1 << 41));
         for _ in 0..SENTENCE_WORDS {
             text.push_str(self.common[random.below(self.common.len() as u64) as usize]);
             text.push(' ');
@@ -217,23 +218,5 @@ fn push_name(text: &mut String, draw: u64) {
     text.push_str(&first[1..]);
     for place in 1..4 {
         text.push_str(SYLLABLES[(draw >> (4 * place)) as usize % SYLLABLES.len()]);
-    }
-}
-
-/// A small generator (SplitMix64), so that a run can be repeated.
-#[derive(Debug, Clone)]
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
     }
 }
