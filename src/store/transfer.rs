@@ -97,8 +97,14 @@ pub trait Target: Source {
         ids: &[&ArticleId],
     ) -> Result<Vec<Option<Version>>, StoreError>;
 
-    /// Takes articles in place of whatever is under their ids. It may be done twice.
-    async fn put(&self, collection: &CollectionName, articles: &[Kept]) -> Result<(), StoreError>;
+    /// Takes articles in place of whatever is under their ids; under those that are `replaced`
+    /// there was another version. It may be done twice.
+    async fn put(
+        &self,
+        collection: &CollectionName,
+        articles: &[Kept],
+        replaced: &[ArticleId],
+    ) -> Result<(), StoreError>;
 
     /// Takes what is frame, after all articles of a collection.
     async fn put_counts(
@@ -174,11 +180,15 @@ pub async fn transfer(
             let ids: Vec<&ArticleId> =
                 articles.iter().map(|article| &article.stored.article_id).collect();
             let there = target.versions(name, &ids).await?;
-            let is_new =
-                |(article, there): &(&Kept, Option<Version>)| *there != Some(article.version());
-            let new = articles.iter().zip(there).filter(is_new);
-            let new: Vec<Kept> = new.map(|(article, _)| article.clone()).collect();
-            target.put(name, &new).await?;
+            let (mut new, mut replaced) = (Vec::new(), Vec::new());
+            for (article, there) in articles.iter().zip(there) {
+                if there != Some(article.version()) {
+                    let id = there.map(|_| article.stored.article_id.clone());
+                    replaced.extend(id);
+                    new.push(article.clone());
+                }
+            }
+            target.put(name, &new, &replaced).await?;
             written += new.len() as u64;
             articles.iter().try_for_each(|article| of_source.add(article))?;
             copied += articles.len() as u64;

@@ -188,7 +188,12 @@ impl Target for Folder {
         ids.iter().map(version).collect()
     }
 
-    async fn put(&self, collection: &CollectionName, articles: &[Kept]) -> Result<(), StoreError> {
+    async fn put(
+        &self,
+        collection: &CollectionName,
+        articles: &[Kept],
+        _: &[ArticleId],
+    ) -> Result<(), StoreError> {
         let number = self.number(collection)?;
         let tables = &self.tables;
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncData));

@@ -66,6 +66,14 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// The nodes as people may see them: without users and passwords.
+    pub fn hosts(&self) -> Vec<&str> {
+        let host = |node: &'_ String| node.rfind(['@', '/']).map_or(0, |place| place + 1);
+        self.nodes.iter().map(|node| &node[host(node)..]).collect()
+    }
+}
+
 fn is_name(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=32).contains(&name.len()) && name.bytes().all(is_plain)
@@ -84,6 +92,7 @@ mod tests {
         let settings = read("rediss://news:secret@one:7000,two/?shards=64&replicas=0").unwrap();
         assert_eq!(settings.nodes, ["rediss://news:secret@one:7000", "rediss://news:secret@two"]);
         assert_eq!((settings.shards, settings.replicas), (64, 0));
+        assert_eq!(settings.hosts(), ["one:7000", "two"]);
         assert_eq!(read("redis://one?namespace=a-1").unwrap().namespace, "a-1");
     }
 

@@ -3,9 +3,8 @@
 //! counted and how far it had read, and whoever comes later goes on from there.
 
 use super::Shared;
-use super::layout::{IdHash, Number, number_of, number_text};
+use super::layout::{CANDIDATES, HEAD, Head, IdHash, Number, number_of, number_text};
 use super::link::members;
-use super::look::story_of;
 use super::registry::Collection;
 use crate::duplicates::Counts;
 use crate::duplicates::decision::Remembered;
@@ -165,16 +164,14 @@ impl Shared {
         number: Option<Number>,
     ) -> Result<Option<Remembered>, StoreError> {
         let key = collection.layout.article(id);
-        let [at, story, candidate] = self.link.fields(&key, &["at", "story", "candidate"]).await?;
-        let is_other = number.is_some_and(|number| number_of(&at) != Some(number));
-        if is_other || candidate.is_empty() {
+        let names = [HEAD, CANDIDATES[0], CANDIDATES[1]];
+        let [head, candidates @ ..]: [Vec<u8>; 3] = self.link.fields(&key, &names).await?;
+        let Some(head) = Head::from_bytes(&head) else { return Ok(None) };
+        if number.is_some_and(|number| head.number != number) {
             return Ok(None);
         }
-        let remembered = candidate_from_bytes(&candidate).ok();
-        Ok(remembered.map(|remembered| {
-            let story = story_of(&story).unwrap_or(remembered.story);
-            Remembered { story, ..remembered }
-        }))
+        let remembered = candidate_from_bytes(&candidates[head.place]).ok();
+        Ok(remembered.map(|remembered| Remembered { story: head.story, ..remembered }))
     }
 }
 

@@ -94,13 +94,11 @@ impl Layout {
 
     /// The key of that name on a shard.
     pub fn key(&self, shard: u32, kind: &str) -> Vec<u8> {
-        format!("{}{kind}", self.tags[shard as usize]).into_bytes()
+        self.named(shard, kind, &[])
     }
 
     fn named(&self, shard: u32, kind: &str, name: &[u8]) -> Vec<u8> {
-        let mut key = self.key(shard, kind);
-        key.extend_from_slice(name);
-        key
+        [self.tags[shard as usize].as_bytes(), kind.as_bytes(), name].concat()
     }
 
     pub fn shard_of(&self, id: IdHash) -> u32 {
@@ -159,40 +157,35 @@ impl Layout {
         self.key(0, "counts")
     }
 
-    /// The posting lists that an article belongs in.
+    /// The posting lists that an article belongs in, those of shingles first.
     pub fn lists(&self, postings: &Postings, fingerprint: Option<Fingerprint>) -> Vec<List> {
         let Postings { content, keys } = postings;
-        let shingles = keys.iter().map(|key| ("w:", key.to_be_bytes().to_vec(), COMMON_SHINGLE));
+        let shingles = keys.iter().map(|key| ("w:", key.to_be_bytes().to_vec()));
         let fingerprints = fingerprint.into_iter().flat_map(|Fingerprint(bits)| {
             let blocks = ["1:", "2:", "3:", "4:"].into_iter().enumerate();
             blocks.map(move |(place, kind)| {
-                (kind, ((bits >> (16 * place)) as u16).to_be_bytes().to_vec(), COMMON_FINGERPRINT)
+                (kind, ((bits >> (16 * place)) as u16).to_be_bytes().to_vec())
             })
         });
-        let content = [("c:", content.to_be_bytes().to_vec(), COMMON_FINGERPRINT)];
-        let list = |(kind, name, stories_max): (&str, Vec<u8>, usize)| {
+        let content = [("c:", content.to_be_bytes().to_vec())];
+        let list = |(kind, name): (&str, Vec<u8>)| {
             let shard = (xxh3_64(&name) % u64::from(self.shards)) as u32;
             let tells = match name.len() {
                 2 => Tells::Block,
                 8 => Tells::Content,
                 _ => Tells::Shingle,
             };
-            List { shard, key: self.named(shard, kind, &name), stories_max, tells }
+            List { shard, key: self.named(shard, kind, &name), tells }
         };
         shingles.chain(fingerprints).chain(content).map(list).collect()
     }
 }
-
-/// A list with so many stories in it, settled ones, says nothing about any of them.
-const COMMON_SHINGLE: usize = 32;
-const COMMON_FINGERPRINT: usize = 256;
 
 /// A posting list.
 #[derive(Debug, Clone)]
 pub struct List {
     pub shard: u32,
     pub key: Vec<u8>,
-    pub stories_max: usize,
     pub tells: Tells,
 }
 
@@ -252,20 +245,6 @@ pub fn story_tag(story: StoryId) -> [u8; 4] {
     (xxh3_64(story.0.as_bytes()) as u32).to_be_bytes()
 }
 
-impl Postings {
-    /// As they stand in an article.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let keys = self.keys.iter().flat_map(|key| key.to_be_bytes());
-        self.content.to_be_bytes().into_iter().chain(keys).collect()
-    }
-
-    pub fn from_bytes(bytes: &[u8]) -> Self {
-        let (content, keys) = bytes.split_first_chunk().unwrap_or((&[0; 8], &[]));
-        let keys = keys.as_chunks::<4>().0.iter().map(|key| PostingKey::from_be_bytes(*key));
-        Postings { content: u64::from_be_bytes(*content), keys: keys.collect() }
-    }
-}
-
 pub fn fingerprint_to_bytes(fingerprint: Option<Fingerprint>) -> Vec<u8> {
     fingerprint.map_or_else(Vec::new, |Fingerprint(bits)| bits.to_be_bytes().to_vec())
 }
@@ -274,9 +253,147 @@ pub fn fingerprint_from_bytes(bytes: &[u8]) -> Option<Fingerprint> {
     bytes.try_into().ok().map(u64::from_be_bytes).map(Fingerprint)
 }
 
+/// What is remembered under an id, but for the texts: the field `head` of its hash. Scripts know
+/// where in it things stand (`head.lua`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    pub number: Number,
+    pub story: StoryId,
+    /// The article that stood for its story when it joined.
+    pub canonical: IdHash,
+    pub content_hash: u128,
+    /// The number of the first revision.
+    pub first: Number,
+    pub revision: u32,
+    pub fingerprint: Option<Fingerprint>,
+    pub postings: Postings,
+    pub id: String,
+    /// Which of two fields has what it is compared by; a revision on its way has the other one.
+    pub place: usize,
+}
+
+/// The fields of an article's hash.
+pub const HEAD: &str = "head";
+pub const ON_ITS_WAY: &str = "p";
+pub const ARTICLE: &str = "article";
+pub const CANDIDATES: [&str; 2] = ["c0", "c1"];
+
+/// A submission that was begun and not committed: the field `p`.
+pub struct OnItsWay {
+    pub number: Number,
+    /// When it was begun, in microseconds.
+    pub began: Number,
+}
+
+impl OnItsWay {
+    /// `None` if none is.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (number, began) = (number_of(bytes.get(..16)?)?, number_of(bytes.get(16..32)?)?);
+        Some(OnItsWay { number, began })
+    }
+}
+
+impl Head {
+    pub fn submission(&self, id: IdHash) -> Submission {
+        Submission { number: self.number, id }
+    }
+
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let Head { number, story, canonical, content_hash, first, revision, .. } = self;
+        let mut bytes = number_text(*number).into_bytes();
+        bytes.push(b'0' + self.place as u8);
+        bytes.extend(story.0.as_bytes());
+        bytes.extend(canonical.bytes());
+        bytes.extend(content_hash.to_be_bytes());
+        bytes.extend(first.to_be_bytes());
+        bytes.extend(revision.to_be_bytes());
+        bytes.push(self.fingerprint.is_some().into());
+        bytes.extend(self.fingerprint.map_or(0, |Fingerprint(bits)| bits).to_be_bytes());
+        bytes.push(self.postings.keys.len() as u8);
+        bytes.extend(self.postings.content.to_be_bytes());
+        bytes.extend(self.postings.keys.iter().flat_map(|key| key.to_be_bytes()));
+        bytes.extend(self.id.as_bytes());
+        bytes
+    }
+
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut rest = bytes;
+        let mut take = |count: usize| {
+            let (taken, after) = rest.split_at_checked(count)?;
+            rest = after;
+            Some(taken)
+        };
+        let number = number_of(take(16)?)?;
+        let place = usize::from(take(1)? == b"1");
+        let story = StoryId(Uuid::from_slice(take(16)?).ok()?);
+        let canonical = IdHash::from_bytes(take(16)?)?;
+        let content_hash = u128::from_be_bytes(take(16)?.try_into().ok()?);
+        let first = u64::from_be_bytes(take(8)?.try_into().ok()?);
+        let revision = u32::from_be_bytes(take(4)?.try_into().ok()?);
+        let has_fingerprint = take(1)? == [1];
+        let bits = u64::from_be_bytes(take(8)?.try_into().ok()?);
+        let count = take(1)?[0];
+        let content = u64::from_be_bytes(take(8)?.try_into().ok()?);
+        let keys = take(4 * usize::from(count))?;
+        let keys = keys.as_chunks::<4>().0.iter().map(|key| PostingKey::from_be_bytes(*key));
+        let postings = Postings { content, keys: keys.collect() };
+        let id = std::str::from_utf8(rest).ok()?.to_owned();
+        let fingerprint = has_fingerprint.then_some(Fingerprint(bits));
+        Some(Head {
+            number,
+            story,
+            canonical,
+            content_hash,
+            first,
+            revision,
+            fingerprint,
+            postings,
+            id,
+            place,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Scripts and other replicas read it: a change of this is a change of what stands in clusters.
+    #[test]
+    fn a_head_comes_back_from_bytes_that_stay_as_they_are() {
+        let head = Head {
+            number: 1_764_000_000_000_001,
+            story: StoryId(Uuid::from_u128(2)),
+            canonical: IdHash(3),
+            content_hash: 4,
+            first: 5,
+            revision: 6,
+            fingerprint: Some(Fingerprint(7)),
+            postings: Postings { content: 8, keys: vec![9, 10] },
+            id: "the id".to_owned(),
+            place: 1,
+        };
+        let bytes = head.to_bytes();
+        assert_eq!(Head::from_bytes(&bytes), Some(head.clone()));
+        let golden = "31373634303030303030303030303031\
+                      31\
+                      00000000000000000000000000000002\
+                      00000000000000000000000000000003\
+                      00000000000000000000000000000004\
+                      0000000000000005\
+                      00000006\
+                      01\
+                      0000000000000007\
+                      02\
+                      0000000000000008\
+                      000000090000000a\
+                      746865206964";
+        let written: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(written, golden);
+        let none = Head { fingerprint: None, ..head };
+        assert_eq!(Head::from_bytes(&none.to_bytes()), Some(none));
+        assert_eq!(Head::from_bytes(&bytes[..90]), None);
+    }
 
     #[test]
     fn a_story_stands_on_the_shard_of_its_first_article() {
@@ -316,7 +433,6 @@ mod tests {
             (0..16_000_u32).map(|key| key.wrapping_mul(2_654_435_761)).collect();
         let mut counts = [0; 16];
         let postings = Postings { content: 7, keys };
-        assert_eq!(Postings::from_bytes(&postings.to_bytes()), postings);
         layout.lists(&postings, None).iter().for_each(|list| counts[list.shard as usize] += 1);
         assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
     }

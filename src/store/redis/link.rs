@@ -62,19 +62,31 @@ pub enum Call {
 const SCRIPTS: [(Call, &str); 11] = [
     (
         Call::Publish,
-        concat!(include_str!("scripts/entries.lua"), include_str!("scripts/publish.lua")),
+        concat!(
+            include_str!("scripts/entries.lua"),
+            include_str!("scripts/enter.lua"),
+            include_str!("scripts/publish.lua")
+        ),
     ),
     (
         Call::Settle,
         concat!(include_str!("scripts/entries.lua"), include_str!("scripts/settle.lua")),
     ),
-    (Call::Begin, include_str!("scripts/begin.lua")),
-    (Call::Read, include_str!("scripts/read.lua")),
-    (Call::Commit, include_str!("scripts/commit.lua")),
-    (Call::Abort, include_str!("scripts/abort.lua")),
+    (
+        Call::Begin,
+        concat!(
+            include_str!("scripts/head.lua"),
+            include_str!("scripts/entries.lua"),
+            include_str!("scripts/enter.lua"),
+            include_str!("scripts/begin.lua")
+        ),
+    ),
+    (Call::Read, concat!(include_str!("scripts/head.lua"), include_str!("scripts/read.lua"))),
+    (Call::Commit, concat!(include_str!("scripts/head.lua"), include_str!("scripts/commit.lua"))),
+    (Call::Abort, concat!(include_str!("scripts/head.lua"), include_str!("scripts/abort.lua"))),
     (Call::Join, include_str!("scripts/join.lua")),
     (Call::Leave, include_str!("scripts/leave.lua")),
-    (Call::Delete, include_str!("scripts/delete.lua")),
+    (Call::Delete, concat!(include_str!("scripts/head.lua"), include_str!("scripts/delete.lua"))),
     (Call::Create, include_str!("scripts/create.lua")),
     (Call::Drop, include_str!("scripts/drop.lua")),
 ];
@@ -166,8 +178,9 @@ impl Link {
             .max_retry_wait(RETRY_WAIT_MS.1)
             .build()
             .map_err(unreachable)?;
+        let connected = Connections::new(&client).await;
         let link = Link {
-            connections: RwLock::new(Connections::new(&client).await?),
+            connections: RwLock::new(connected.map_err(|error| error_at(settings, error))?),
             client,
             replicas: settings.replicas,
             lanes: Mutex::default(),
@@ -415,11 +428,6 @@ impl Answer {
         }
     }
 
-    /// What other commands answered, as a script would.
-    pub fn of_bytes<const COUNT: usize>(values: [Vec<u8>; COUNT]) -> Self {
-        Answer(values.map(Value::BulkString).into())
-    }
-
     /// The word that most answers begin with.
     pub fn word(&self) -> &[u8] {
         self.bytes(0)
@@ -457,6 +465,18 @@ fn few_replicas(replicas: i64, wanted: u32) -> StoreError {
         "{replicas} of {wanted} replicas have it; start more, or ask for fewer (?replicas=…)"
     );
     StoreError::io("the cluster has not kept a change")(std::io::Error::other(what))
+}
+
+/// The error with the addresses that were tried.
+fn error_at(settings: &Settings, error: StoreError) -> StoreError {
+    let hosts = settings.hosts().join(", ");
+    let cause = match error {
+        StoreError::Io { error, .. } => error.to_string(),
+        other => other.to_string(),
+    };
+    StoreError::io("the cluster cannot be reached")(std::io::Error::other(format!(
+        "{hosts}: {cause}"
+    )))
 }
 
 fn unreachable(error: RedisError) -> StoreError {

@@ -11,7 +11,10 @@ use futures_util::future::try_join_all;
 use parking_lot::Mutex;
 
 use super::Shared;
-use super::layout::{Entry, IdHash, List, Number, Submission, Tells, number_of, number_text};
+use super::layout::{
+    CANDIDATES, Entry, HEAD, Head, IdHash, List, Number, ON_ITS_WAY, Submission, Tells, number_of,
+    number_text,
+};
 use super::link::{Access, Answer, Call, members};
 use super::registry::{Collection, horizon_number};
 use super::submit::{BEGUN_KEPT_MS, LEASE, Place};
@@ -33,17 +36,41 @@ pub const STORY_MEMBERS_MAX: usize = 16;
 /// made it has left it.
 const UNSETTLED_SECONDS: u32 = 10;
 
+/// How often an article is asked that changes meanwhile.
+const ASKED_AGAIN_MAX: usize = 4;
+
 /// An article that was seen in posting lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
     pub id: IdHash,
     /// The second of its last submission that is known to have been entered; 0 if none is.
-    pub second: u32,
+    second: u32,
+    /// The fingerprints that were entered in that second, two of them at most.
+    fingerprints: [Fingerprint; 2],
+    /// The hash of its words, if it was entered in that second under those of the reader.
+    content: Option<u64>,
 }
 
 impl From<IdHash> for Seen {
     fn from(id: IdHash) -> Self {
-        Seen { id, second: 0 }
+        Seen { id, second: 0, fingerprints: [Fingerprint(0); 2], content: None }
+    }
+}
+
+impl Seen {
+    /// Whether lists tell of more than what is remembered under its id, and not from so long ago that
+    /// it is given up.
+    fn is_to_come(&self, head: Option<&Head>, lease: Number) -> bool {
+        let Some(head) = head else { return u64::from(self.second) > lease / 1_000_000 };
+        let committed = head.number / 1_000_000;
+        let fingerprint = head.fingerprint.unwrap_or(Fingerprint(0));
+        // Of two revisions in one second the entries say the same second.
+        let is_other = || {
+            self.fingerprints.iter().any(|&entered| entered != fingerprint)
+                || self.content.is_some_and(|content| content != head.postings.content)
+        };
+        u64::from(self.second) > committed
+            || (u64::from(self.second) == committed && head.number > lease && is_other())
     }
 }
 
@@ -75,86 +102,168 @@ pub struct Read {
     pub pending: Option<(Submission, Arc<Remembered>)>,
 }
 
-/// Enters an article in its lists, or only looks, and ranks what else is in them.
-pub async fn look_in_lists(
-    shared: &Arc<Shared>,
-    collection: &Collection,
-    lists: &[List],
-    entry: &Entry,
+/// A look into an article's lists, which may enter it there: a call a shard, and what they answer.
+pub struct Looking<'a> {
+    collection: &'a Collection,
+    entry: &'a Entry,
     access: Access,
-    wanted: (Option<Fingerprint>, usize),
-) -> Result<Found, StoreError> {
-    let mut by_shard: BTreeMap<u32, Vec<&List>> = BTreeMap::new();
-    lists.iter().for_each(|list| by_shard.entry(list.shard).or_default().push(list));
-    let horizon = horizon_number(collection.horizon()) / 1_000_000;
-    let bytes = entry.bytes();
-    let settled = entry.second.saturating_sub(UNSETTLED_SECONDS).to_string();
-    let (forgotten, ttl) = (horizon.to_string(), collection.ttl_ms().to_string());
-    let changed = collection.ttl_changed().to_string();
-    let mode: &[u8] = if access == Access::Write { b"enter" } else { b"look" };
-    let calls = by_shard.values().map(|lists| {
-        let keys: Vec<Vec<u8>> = lists.iter().map(|list| list.key.clone()).collect();
-        let limits: Vec<String> = lists.iter().map(|list| list.stories_max.to_string()).collect();
-        let entry = &bytes[..];
-        let [settled, forgotten, ttl, changed] =
-            [&settled, &forgotten, &ttl, &changed].map(|text| text.as_bytes());
-        async move {
-            let mut arguments: Vec<&[u8]> = vec![entry, settled, forgotten, ttl, changed, mode];
-            arguments.extend(limits.iter().map(|limit| limit.as_bytes()));
-            shared.link.call_as(Call::Publish, access, &keys, &arguments).await
-        }
-    });
-    let answers: Vec<Answer> = try_join_all(calls).await?;
+    by_shard: BTreeMap<u32, Vec<&'a List>>,
+    arguments: [Vec<u8>; 6],
+}
 
-    let (fingerprint, matches_max) = wanted;
-    let radius = collection.settings().candidate_hamming_distance;
-    let is_near =
-        |other: &Entry| fingerprint.is_some_and(|own| own.distance(other.fingerprint) <= radius);
-    let mut found = Found { candidates: Vec::new(), truncated: false, added: Vec::new() };
-    // By article, how many lists it is in, and whether it says the same.
-    let mut hits: HashMap<IdHash, (Entry, i64, bool)> = HashMap::new();
-    for (lists, answer) in by_shard.values().zip(&answers) {
-        for (place, list) in lists.iter().enumerate() {
-            let Some((&[how, what], others)) = answer.bytes(place).split_first_chunk() else {
-                continue;
-            };
-            if how == b'a' {
-                found.added.push((*list).clone());
+impl<'a> Looking<'a> {
+    pub fn new(
+        collection: &'a Collection,
+        lists: &'a [List],
+        entry: &'a Entry,
+        access: Access,
+    ) -> Self {
+        let mut by_shard: BTreeMap<u32, Vec<&List>> = BTreeMap::new();
+        lists.iter().for_each(|list| by_shard.entry(list.shard).or_default().push(list));
+        let number = |number: u64| number.to_string().into_bytes();
+        let mode: &[u8] = if access == Access::Write { b"enter" } else { b"look" };
+        let arguments = [
+            entry.bytes(),
+            number(entry.second.saturating_sub(UNSETTLED_SECONDS).into()),
+            number(horizon_number(collection.horizon()) / 1_000_000),
+            number(collection.ttl_ms()),
+            number(collection.ttl_changed().into()),
+            mode.to_vec(),
+        ];
+        Looking { collection, entry, access, by_shard, arguments }
+    }
+
+    fn lists(&self, shard: u32) -> &[&'a List] {
+        self.by_shard.get(&shard).map_or(&[], Vec::as_slice)
+    }
+
+    /// The lists of a shard.
+    pub fn keys(&self, shard: u32) -> impl Iterator<Item = Vec<u8>> {
+        self.lists(shard).iter().map(|list| list.key.clone())
+    }
+
+    /// Of so many of them, the first ones, shingles are told.
+    pub fn shingles(&self, shard: u32) -> String {
+        let lists = self.lists(shard).iter();
+        lists.filter(|list| list.tells == Tells::Shingle).count().to_string()
+    }
+
+    /// What the scripts ask for beside the lists and how many are of shingles.
+    pub fn arguments(&self) -> impl Iterator<Item = &[u8]> {
+        self.arguments.iter().map(Vec::as_slice)
+    }
+
+    /// Looks on all shards but one, which is asked by another script.
+    pub async fn ask(
+        &self,
+        shared: &Arc<Shared>,
+        but: Option<u32>,
+    ) -> Result<Vec<(u32, Answer)>, StoreError> {
+        let shards = self.by_shard.keys().copied().filter(|&shard| Some(shard) != but);
+        let calls = shards.map(|shard| async move {
+            let (keys, shingles) = (self.keys(shard).collect::<Vec<_>>(), self.shingles(shard));
+            let arguments: Vec<&[u8]> = self.arguments().chain([shingles.as_bytes()]).collect();
+            let call = shared.link.call_as(Call::Publish, self.access, &keys, &arguments).await;
+            Ok::<_, StoreError>((shard, call?))
+        });
+        try_join_all(calls).await
+    }
+
+    /// Ranks what is in the lists, as they were answered shard by shard.
+    pub fn rank<'b>(
+        &self,
+        answers: impl IntoIterator<Item = (u32, &'b [u8])>,
+        (fingerprint, matches_max): (Option<Fingerprint>, usize),
+        content: u64,
+    ) -> Found {
+        let radius = self.collection.settings().candidate_hamming_distance;
+        let is_near = |other: &Entry| {
+            fingerprint.is_some_and(|own| own.distance(other.fingerprint) <= radius)
+        };
+        let mut found = Found { candidates: Vec::new(), truncated: false, added: Vec::new() };
+        let mut hits: HashMap<IdHash, Hit> = HashMap::new();
+        for (shard, mut answer) in answers {
+            for list in self.lists(shard) {
+                let Some((&[how, what, high, low], rest)) = answer.split_first_chunk() else {
+                    break;
+                };
+                let len = usize::from(u16::from_be_bytes([high, low])) * Entry::BYTES;
+                let (others, rest) = rest.split_at(len.min(rest.len()));
+                answer = rest;
+                if how == b'a' {
+                    found.added.push((*list).clone());
+                }
+                if what == b'c' || others.is_empty() {
+                    continue;
+                }
+                let mut stories: HashMap<[u8; 4], usize> = HashMap::new();
+                let others = Entry::all_of(others).filter(|other| other.id != self.entry.id);
+                for other in others.filter(|other| list.tells != Tells::Block || is_near(other)) {
+                    let members = stories.entry(other.story_tag).or_default();
+                    *members += 1;
+                    // There may be others, which the list has no room for.
+                    found.truncated |= *members >= STORY_MEMBERS_MAX;
+                    let hit = hits.entry(other.id).or_insert_with(|| Hit::new(other));
+                    hit.add(other, list.tells);
+                }
             }
-            if what == b'c' {
-                continue;
-            }
-            let mut stories: HashMap<[u8; 4], usize> = HashMap::new();
-            let others = Entry::all_of(others).filter(|other| other.id != entry.id);
-            for other in others.filter(|other| list.tells != Tells::Block || is_near(other)) {
-                let members = stories.entry(other.story_tag).or_default();
-                *members += 1;
-                // There may be others, which the list has no room for.
-                found.truncated |= *members >= STORY_MEMBERS_MAX;
-                let hit = hits.entry(other.id).or_insert((other, 0, false));
-                hit.0.second = hit.0.second.max(other.second);
-                hit.1 += 1;
-                hit.2 |= list.tells == Tells::Content;
-            }
+        }
+        let mut ranked: Vec<(i64, u32, Seen)> = hits
+            .into_values()
+            .map(|hit| {
+                let distance = fingerprint.map_or(32, |own| own.distance(hit.latest.fingerprint));
+                let rank = match distance {
+                    _ if hit.same.is_some() => i64::MIN,
+                    0 => i64::MIN + 1,
+                    _ => i64::from(distance) - 2 * hit.count,
+                };
+                let second = hit.latest.second;
+                let seen = Seen {
+                    id: hit.latest.id,
+                    second,
+                    fingerprints: [hit.latest.fingerprint, hit.also],
+                    content: hit.same.filter(|&same| same == second).map(|_| content),
+                };
+                (rank, second, seen)
+            })
+            .collect();
+        ranked.sort_unstable_by_key(|&(rank, second, Seen { id, .. })| (rank, second, id));
+        let max = CANDIDATES_MAX.max(matches_max);
+        found.truncated |= ranked.len() > max;
+        found.candidates = ranked.into_iter().take(max).map(|(.., seen)| seen).collect();
+        found
+    }
+}
+
+/// An article in lists.
+struct Hit {
+    /// Its latest entry.
+    latest: Entry,
+    /// The fingerprint of another entry of that second; the same if there is none.
+    also: Fingerprint,
+    /// How many lists it is in.
+    count: i64,
+    /// The second in which it had the same words.
+    same: Option<u32>,
+}
+
+impl Hit {
+    fn new(entry: Entry) -> Self {
+        Hit { latest: entry, also: entry.fingerprint, count: 0, same: None }
+    }
+
+    fn add(&mut self, entry: Entry, tells: Tells) {
+        self.count += 1;
+        if tells == Tells::Content {
+            self.same = self.same.max(Some(entry.second));
+        }
+        if entry.second > self.latest.second {
+            (self.latest, self.also) = (entry, entry.fingerprint);
+        } else if entry.second == self.latest.second && entry.fingerprint != self.latest.fingerprint
+        {
+            self.also = entry.fingerprint;
         }
     }
-    let mut ranked: Vec<(i64, u32, Seen)> = hits
-        .into_values()
-        .map(|(other, count, is_same)| {
-            let distance = fingerprint.map_or(32, |own| own.distance(other.fingerprint));
-            let rank = match distance {
-                _ if is_same => i64::MIN,
-                0 => i64::MIN + 1,
-                _ => i64::from(distance) - 2 * count,
-            };
-            (rank, other.second, Seen { id: other.id, second: other.second })
-        })
-        .collect();
-    ranked.sort_unstable();
-    let max = CANDIDATES_MAX.max(matches_max);
-    found.truncated |= ranked.len() > max;
-    found.candidates = ranked.into_iter().take(max).map(|(.., seen)| seen).collect();
-    Ok(found)
 }
 
 /// Reads articles, each from its own shard.
@@ -176,72 +285,75 @@ pub async fn read(
     reader: Option<Submission>,
 ) -> Result<Read, StoreError> {
     let id = seen.id;
-    let key = collection.layout.article(id);
+    let key = [collection.layout.article(id)];
     let known = shared.known(collection, id);
-    let names = ["at", "story", "canonical", "p.at", "candidate"];
+    let names = [HEAD, ON_ITS_WAY, CANDIDATES[0], CANDIDATES[1]];
     // What is known already need not come again.
-    let names = if known.is_some() { &names[..4] } else { &names[..] };
-    let [at, story, canonical, pending, candidate] = shared.link.fields(&key, names).await?;
-    let committed = number_of(&at);
-    let has_changed =
-        committed.is_some() && known.as_ref().is_some_and(|&(number, _)| Some(number) != committed);
-    let lease = LEASE.before(super::now());
-    let is_to_come = u64::from(seen.second) > committed.unwrap_or(lease) / 1_000_000;
-    let mut answer = Answer::of_bytes([at, story, canonical, candidate]);
-    if has_changed || (reader.is_some() && (is_to_come || !pending.is_empty())) {
-        let known = known.as_ref().map_or_else(String::new, |&(number, _)| number_text(number));
-        let (number, own_id, comes_first) = match reader {
-            Some(reader) => {
-                (number_text(reader.number), reader.id.bytes().to_vec(), reader.id < id)
-            }
-            None => (String::new(), Vec::new(), false),
+    let names = if known.is_some() { &names[..2] } else { &names[..] };
+    let [head, way, candidates @ ..]: [Vec<u8>; 4] = shared.link.fields(&key[0], names).await?;
+    let mut head = Head::from_bytes(&head);
+    let mut candidate = head.as_ref().map_or(&[][..], |head| &candidates[head.place]).to_vec();
+    let is_known = |head: &Head| known.as_ref().is_some_and(|&(number, _)| number == head.number);
+    let has_changed = known.is_some() && head.as_ref().is_some_and(|head| !is_known(head));
+    let mut pending = (Vec::new(), Vec::new());
+    let mut is_asked = reader.is_some() && !way.is_empty();
+    for _ in 0..ASKED_AGAIN_MAX {
+        let lease = LEASE.before(super::now());
+        let is_to_come = reader.is_some() && seen.is_to_come(head.as_ref(), lease);
+        if !(std::mem::take(&mut is_asked) || is_to_come || (has_changed && candidate.is_empty())) {
+            break;
+        }
+        let number = |number: Number| number_text(number).into_bytes();
+        let (own, own_id, comes_first) = match reader {
+            Some(reader) => (number(reader.number), reader.id.bytes().to_vec(), reader.id < id),
+            None => (Vec::new(), Vec::new(), false),
         };
-        let (lease, second) = (lease.to_string(), seen.second.to_string());
-        let comes_first: &[u8] = if comes_first { b"1" } else { b"0" };
+        let told = head.as_ref().map_or_else(Vec::new, |head| number(head.number));
         let arguments = [
-            known.as_bytes(),
-            number.as_bytes(),
+            &known.as_ref().map_or_else(Vec::new, |&(known, _)| number(known))[..],
+            &own,
             &own_id,
-            comes_first,
-            lease.as_bytes(),
-            second.as_bytes(),
+            if comes_first { b"1" } else { b"0" },
+            &number(lease),
+            if is_to_come { &told } else { b"-" },
             BEGUN_KEPT_MS,
         ];
         // It writes if it asks to be looked at; that need not outlive anybody.
         let access = if reader.is_some() { Access::Tidy } else { Access::Read };
-        answer = shared.link.call_as(Call::Read, access, &[key], &arguments).await?;
+        let answer = shared.link.call_as(Call::Read, access, &key, &arguments).await?;
+        let is_answered = head.as_ref().map(|head| head.number);
+        head = Head::from_bytes(answer.bytes(0));
+        candidate = answer.bytes(1).to_vec();
+        pending = (answer.bytes(2).to_vec(), answer.bytes(3).to_vec());
+        // If another one stands there now, lists may tell of more than of that.
+        if head.as_ref().map(|head| head.number) == is_answered || !pending.0.is_empty() {
+            break;
+        }
     }
     let place = || format!("an article of collection '{}'", collection.name);
     let decode = |bytes: &[u8]| {
         readable(candidate_from_bytes(bytes).map(Some).map_err(|error| error.at(place)))
     };
     let mut read = Read::default();
-    if let Some(number) = number_of(answer.bytes(0)) {
-        let submission = Submission { number, id };
-        let remembered = match known.filter(|&(known, _)| known == number) {
+    if let Some(head) = head {
+        let submission = head.submission(id);
+        let remembered = match known.filter(|&(known, _)| known == head.number) {
             Some((_, remembered)) => Some(remembered),
-            None => decode(answer.bytes(3))?.map(|remembered| {
-                let story = story_of(answer.bytes(1)).unwrap_or(remembered.story);
-                Arc::new(Remembered { story, ..remembered })
-            }),
+            None => decode(&candidate)?
+                .map(|remembered| Arc::new(Remembered { story: head.story, ..remembered })),
         };
         let horizon = collection.horizon();
         if let Some(remembered) = remembered.filter(|_| horizon.keeps(submission.time())) {
             shared.keep(collection, submission, &remembered);
-            let canonical = IdHash::from_bytes(answer.bytes(2)).unwrap_or(id);
-            read.committed = Some(Candidate { submission, remembered, canonical });
+            read.committed = Some(Candidate { submission, remembered, canonical: head.canonical });
         }
     }
-    if let Some(number) = number_of(answer.bytes(4))
-        && let Some(remembered) = decode(answer.bytes(5))?
+    if let Some(number) = number_of(&pending.0)
+        && let Some(remembered) = decode(&pending.1)?
     {
         read.pending = Some((Submission { number, id }, Arc::new(remembered)));
     }
     Ok(read)
-}
-
-pub fn story_of(bytes: &[u8]) -> Option<StoryId> {
-    uuid::Uuid::from_slice(bytes).ok().map(StoryId)
 }
 
 impl Shared {
@@ -432,9 +544,10 @@ pub async fn report(
     let id = prepared.article_id.as_ref().map_or(IdHash(0), IdHash::of);
     let place = Place::new(&collection, prepared, Submission { number: super::now(), id });
     let wanted = (prepared.fingerprint, prepared.matches_max);
-    let found =
-        look_in_lists(shared, &collection, &place.lists, &place.entry, Access::Read, wanted)
-            .await?;
+    let looking = Looking::new(&collection, &place.lists, &place.entry, Access::Read);
+    let answers = looking.ask(shared, None).await?;
+    let answers = answers.iter().map(|(shard, answer)| (*shard, answer.bytes(0)));
+    let found = looking.rank(answers, wanted, prepared.sketch.content());
     let mut ids: Vec<IdHash> = found.candidates.iter().map(|seen| seen.id).collect();
     ids.extend(prepared.article_id.as_ref().map(|_| id));
     let read = read_all(shared, &collection, &ids, None).await?;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 
 use super::Shared;
-use super::layout::{IdHash, Number, fingerprint_from_bytes, number_of};
+use super::layout::{ARTICLE, HEAD, Head, IdHash, Number, fingerprint_from_bytes};
 use super::link::{malformed, members};
 use super::look::read_all;
 use super::registry::{Collection, horizon_number};
@@ -75,10 +75,10 @@ pub async fn stored(
     number: Option<Number>,
 ) -> Result<Option<StoredArticle>, StoreError> {
     let key = collection.layout.article(id);
-    let [at, article] = shared.link.fields(&key, &["at", "article"]).await?;
-    let Some(at) = number_of(&at) else { return Ok(None) };
-    let is_remembered = collection.horizon().keeps(Timestamp::from_micros(at as i64));
-    if !is_remembered || number.is_some_and(|number| number != at) {
+    let [head, article] = shared.link.fields(&key, &[HEAD, ARTICLE]).await?;
+    let Some(head) = Head::from_bytes(&head) else { return Ok(None) };
+    let is_remembered = collection.horizon().keeps(head.submission(id).time());
+    if !is_remembered || number.is_some_and(|number| number != head.number) {
         return Ok(None);
     }
     decode(&article, collection).map(Some)
@@ -297,13 +297,13 @@ async fn revision(
     id: IdHash,
 ) -> Result<Option<(StoredArticle, Number)>, StoreError> {
     let key = collection.layout.article(id);
-    let [at, first, article] = shared.link.fields(&key, &["at", "first", "article"]).await?;
-    let (Some(at), Some(first)) = (number_of(&at), number_of(&first)) else { return Ok(None) };
-    if !collection.horizon().keeps(Timestamp::from_micros(at as i64)) {
+    let [head, article] = shared.link.fields(&key, &[HEAD, ARTICLE]).await?;
+    let Some(head) = Head::from_bytes(&head) else { return Ok(None) };
+    if !collection.horizon().keeps(head.submission(id).time()) {
         return Ok(None);
     }
     let stored = readable(decode(&article, collection).map(Some))?;
-    Ok(stored.map(|stored| (stored, first)))
+    Ok(stored.map(|stored| (stored, head.first)))
 }
 
 pub async fn story(

@@ -1,6 +1,7 @@
 //! The way of an article into the cluster, in three steps that wait for each other:
 //!
-//! 1. It is entered in its posting lists, which tells what else is in them, and begun under its id.
+//! 1. It is entered in its posting lists, which tells what else is in them, and begun under its id;
+//!    on the shard of its id both are one call.
 //! 2. What it may be like is read. If something is on its way as well and comes first, and would be
 //!    a match, its end is waited for; what comes later is asked to look at this article.
 //! 3. It is committed, and enters its story. If somebody has asked to be looked at, it is not, and
@@ -15,13 +16,13 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 
 use super::layout::{
-    Entry, IdHash, Layout, List, Number, Postings, Submission, fingerprint_from_bytes,
-    fingerprint_to_bytes, number_of, number_text, story_tag,
+    Entry, HEAD, Head, IdHash, Layout, List, Number, Postings, Submission, number_of, number_text,
+    story_tag,
 };
-use super::link::{Access, Call, malformed, members};
+use super::link::{Access, Answer, Call, malformed, members};
 use super::look::{
-    Decided, Found, STORY_MEMBERS_MAX, Seen, Table, decide, explain, look_in_lists, read, read_all,
-    story_of, would_match,
+    Decided, Found, Looking, STORY_MEMBERS_MAX, Seen, Table, decide, explain, read, read_all,
+    would_match,
 };
 use super::registry::{Collection, horizon_number};
 use super::{InWork, Shared, Turn, counting, read as stored};
@@ -44,8 +45,8 @@ impl Lease {
     }
 }
 
-/// What was begun and not committed is gone by itself after this time.
-pub const BEGUN_KEPT_MS: &[u8] = b"60000";
+/// A new article that was begun and not committed is gone by itself after this time, two leases.
+pub const BEGUN_KEPT_MS: &[u8] = b"20000";
 
 /// How often a submission is begun anew, at most.
 const ATTEMPTS_MAX: usize = 16;
@@ -191,6 +192,9 @@ struct Earlier {
     remembered: Option<Arc<Remembered>>,
 }
 
+/// Where in the answer of a beginning stands what the lists tell.
+const BEGUN_LISTS: usize = 2;
+
 enum Begun {
     Yes(Option<Earlier>),
     Same(Vec<u8>),
@@ -202,11 +206,16 @@ impl Attempt<'_> {
     async fn make(&self) -> Result<Made, StoreError> {
         let Attempt { shared, collection, prepared, submission, place, .. } = self;
         let wanted = (prepared.fingerprint, prepared.matches_max);
-        let lists =
-            look_in_lists(shared, collection, &place.lists, &place.entry, Access::Write, wanted);
+        let looking = Looking::new(collection, &place.lists, &place.entry, Access::Write);
+        let own_shard = collection.layout.shard_of(submission.id);
         shared.link.costs.count_wait();
-        let (begun, found) = tokio::join!(self.begin(), lists);
-        let (earlier, mut found) = match (begun?, found?) {
+        let (begun, others) =
+            tokio::join!(self.begin(&looking), looking.ask(shared, Some(own_shard)));
+        let ((begun, own), others) = (begun?, others?);
+        let answers = others.iter().map(|(shard, answer)| (*shard, answer.bytes(0)));
+        let answers = answers.chain([(own_shard, own.bytes(BEGUN_LISTS))]);
+        let found = looking.rank(answers, wanted, prepared.sketch.content());
+        let (earlier, mut found) = match (begun, found) {
             (Begun::Yes(earlier), found) => (earlier, found),
             (Begun::Same(article), found) => {
                 return Ok(Made::Replayed(Box::new(self.replay(&article)?), found.added));
@@ -262,22 +271,26 @@ impl Attempt<'_> {
         }
     }
 
-    async fn begin(&self) -> Result<Begun, StoreError> {
+    /// Begins under the article's id; the answer also has what the lists on that shard tell.
+    async fn begin(&self, looking: &Looking<'_>) -> Result<(Begun, Answer), StoreError> {
         let Attempt { shared, collection, prepared, id, submission, place } = self;
         let layout = &collection.layout;
         let shard = layout.shard_of(submission.id);
-        let keys = [layout.article(submission.id), layout.on_their_way(shard), layout.gone(shard)];
+        let mut keys =
+            vec![layout.article(submission.id), layout.on_their_way(shard), layout.gone(shard)];
+        keys.extend(looking.keys(shard));
+        let shingles = looking.shingles(shard);
         let mut candidate = Vec::new();
         write_candidate(&mut candidate, &self.remembered(place.story))?;
         let mut wait = ASK_AGAIN;
         let until = tokio::time::Instant::now() + 2 * LEASE.0;
         loop {
             let now = super::now();
-            let (lease, now) = (LEASE.before(now).to_string(), now.to_string());
+            let (lease, now) = (LEASE.before(now).to_string(), number_text(now));
             let number = number_text(submission.number);
             let horizon = horizon_number(collection.horizon()).to_string();
             let (hash, content) = (submission.id.bytes(), prepared.content_hash.to_be_bytes());
-            let arguments: [&[u8]; 9] = [
+            let own: [&[u8]; 9] = [
                 id.as_str().as_bytes(),
                 &hash,
                 number.as_bytes(),
@@ -288,40 +301,40 @@ impl Attempt<'_> {
                 now.as_bytes(),
                 BEGUN_KEPT_MS,
             ];
+            let arguments: Vec<&[u8]> =
+                own.into_iter().chain(looking.arguments()).chain([shingles.as_bytes()]).collect();
             let answer = shared.link.call(Call::Begin, &keys, &arguments).await?;
-            match answer.word() {
-                b"begun" if answer.bytes(1).is_empty() => return Ok(Begun::Yes(None)),
+            let begun = match answer.word() {
+                b"begun" if answer.bytes(1).is_empty() => Begun::Yes(None),
                 b"begun" => {
-                    let number = |place| number_of(answer.bytes(place)).unwrap_or_default();
-                    let fingerprint = fingerprint_from_bytes(answer.bytes(5));
-                    let postings = Postings::from_bytes(answer.bytes(6));
-                    return Ok(Begun::Yes(Some(Earlier {
-                        revision: number(2) as u32,
-                        first: number(3),
-                        story: story_of(answer.bytes(4)).unwrap_or(place.story),
-                        lists: layout.lists(&postings, fingerprint),
+                    let head = Head::from_bytes(answer.bytes(1));
+                    let head = head.ok_or_else(|| malformed("what stands under an id"))?;
+                    Begun::Yes(Some(Earlier {
+                        revision: head.revision,
+                        first: head.first,
+                        story: head.story,
+                        lists: layout.lists(&head.postings, head.fingerprint),
                         remembered: read(shared, collection, submission.id.into(), None)
                             .await?
                             .committed
                             .map(|candidate| candidate.remembered),
-                    })));
+                    }))
                 }
-                b"same" => return Ok(Begun::Same(answer.bytes(1).to_vec())),
-                b"behind" => {
-                    let latest = number_of(answer.bytes(1)).unwrap_or_default();
-                    return Ok(Begun::Behind(latest));
-                }
-                b"gone" => return Ok(Begun::Gone),
+                b"same" => Begun::Same(answer.bytes(1).to_vec()),
+                b"behind" => Begun::Behind(number_of(answer.bytes(1)).unwrap_or_default()),
+                b"gone" => Begun::Gone,
                 b"busy" if tokio::time::Instant::now() < until => {
                     tokio::time::sleep(wait).await;
                     wait = ASK_AGAIN_MAX.min(2 * wait);
+                    continue;
                 }
                 b"busy" => {
                     let reason = format!("article '{id}' is being submitted elsewhere");
                     return Err(StoreError::Closed(reason.into()));
                 }
                 _ => return Err(malformed("another article's id has the same hash")),
-            }
+            };
+            return Ok((begun, answer));
         }
     }
 
@@ -451,32 +464,32 @@ impl Attempt<'_> {
         if !joins {
             keys.extend([layout.stories(shard), layout.story(*story)]);
         }
-        let number = number_text(submission.number);
-        let (hash, content) = (submission.id.bytes(), prepared.content_hash.to_be_bytes());
+        let head = Head {
+            number: submission.number,
+            story: *story,
+            canonical: *canonical,
+            content_hash: prepared.content_hash,
+            first: earlier.map_or(submission.number, |earlier| earlier.first),
+            revision: stored.revision,
+            fingerprint: prepared.fingerprint,
+            postings: postings(prepared),
+            id: stored.article_id.as_str().to_owned(),
+            // Where it is was settled when it was begun; the script knows.
+            place: 0,
+        };
+        let (hash, head) = (submission.id.bytes(), head.to_bytes());
         let article = stored::encode(stored)?;
-        let posting_keys = postings(prepared).to_bytes();
-        let fingerprint = fingerprint_to_bytes(prepared.fingerprint);
-        let revision = stored.revision.to_string();
-        let first = number_text(earlier.map_or(submission.number, |earlier| earlier.first));
         let ttl = collection.ttl_ms().to_string();
         let horizon = horizon_number(collection.horizon()).to_string();
         let has_leftover: &[u8] = if *joins || earlier.is_some() { b"1" } else { b"0" };
         let repeated = repeats.as_ref().map(|repeats| IdHash::of(&repeats.article_id));
         let line = counting::line(shared.replica, submission.id, submission.number, repeated);
         let log_lines = counting::LOG_LINES.to_string();
-        let canonical = canonical.bytes();
-        let arguments: [&[u8]; 16] = [
+        let arguments: [&[u8]; 9] = [
             &hash,
-            number.as_bytes(),
+            &head,
             looked_at,
-            &content,
             &article,
-            story.0.as_bytes(),
-            &canonical,
-            &posting_keys,
-            &fingerprint,
-            revision.as_bytes(),
-            first.as_bytes(),
             ttl.as_bytes(),
             horizon.as_bytes(),
             has_leftover,
@@ -705,15 +718,13 @@ pub async fn delete(
     if answer.word() != b"deleted" {
         return Err(not_there());
     }
-    let postings = Postings::from_bytes(answer.bytes(2));
-    let lists = layout.lists(&postings, fingerprint_from_bytes(answer.bytes(3)));
+    let head = Head::from_bytes(answer.bytes(1));
+    let head = head.ok_or_else(|| malformed("what stood under an id"))?;
+    let lists = layout.lists(&head.postings, head.fingerprint);
     // From here on it is forgotten; that lists and its story still tell of it is seen by nobody.
     let tidy = async {
         settle(shared, layout, hash, &lists, None).await?;
-        match story_of(answer.bytes(1)) {
-            Some(story) => leave(shared, layout, hash, story).await,
-            None => Ok(()),
-        }
+        leave(shared, layout, hash, head.story).await
     };
     if let Err(error) = tidy.await {
         tracing::debug!(%error, "a deleted article stays in lists");
@@ -740,13 +751,13 @@ async fn enter_heirs(
     let heirs = ids.iter().filter_map(|id| IdHash::from_bytes(id)).filter(|&id| id != leaving);
     for heir in heirs.take(STORY_MEMBERS_MAX / 2) {
         let key = layout.article(heir);
-        let [at, of, keys, fingerprint] =
-            shared.link.fields(&key, &["at", "story", "keys", "fingerprint"]).await?;
-        let (Some(number), true) = (number_of(&at), story_of(&of) == Some(story)) else { continue };
-        let fingerprint = fingerprint_from_bytes(&fingerprint);
-        let lists = layout.lists(&Postings::from_bytes(&keys), fingerprint);
-        let entry = entry(Submission { number, id: heir }, fingerprint, story);
-        look_in_lists(shared, collection, &lists, &entry, Access::Write, (fingerprint, 0)).await?;
+        let [head] = shared.link.fields(&key, &[HEAD]).await?;
+        let Some(head) = Head::from_bytes(&head).filter(|head| head.story == story) else {
+            continue;
+        };
+        let lists = layout.lists(&head.postings, head.fingerprint);
+        let entry = entry(head.submission(heir), head.fingerprint, story);
+        Looking::new(collection, &lists, &entry, Access::Write).ask(shared, None).await?;
     }
     Ok(())
 }

@@ -7,11 +7,8 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 
 use super::Shared;
-use super::layout::{
-    IdHash, Layout, Number, Postings, Submission, fingerprint_from_bytes, number_of,
-};
+use super::layout::{HEAD, Head, IdHash, Layout, Number, ON_ITS_WAY, OnItsWay, Submission};
 use super::link::{Call, members};
-use super::look::story_of;
 use super::registry::{Collection, horizon_number};
 use super::submit::{LEASE, abort, join, leave, settle, unmark};
 use crate::store::StoreError;
@@ -153,20 +150,17 @@ async fn reconcile(
     command.arg(&key).arg("-inf").arg(left_before).arg("LIMIT").arg(0).arg(AT_ONCE);
     for id in members(shared.link.read(&key, command).await?) {
         let Some(id) = IdHash::from_bytes(&id) else { continue };
-        let names = ["at", "story", "keys", "fingerprint", "p.at", "p.began"];
-        let [at, story, keys, fingerprint, pending, began] =
-            shared.link.fields(&layout.article(id), &names).await?;
-        if let (Some(number), Some(began)) = (number_of(&pending), number_of(&began)) {
+        let [head, way] = shared.link.fields(&layout.article(id), &[HEAD, ON_ITS_WAY]).await?;
+        if let Some(OnItsWay { number, began }) = OnItsWay::from_bytes(&way) {
             if began < left_before {
                 abort(shared, layout, Submission { number, id }).await?;
             }
             continue;
         }
-        if let (Some(number), Some(story)) = (number_of(&at), story_of(&story)) {
-            join(shared, collection, Submission { number, id }, story).await?;
-            let lists =
-                layout.lists(&Postings::from_bytes(&keys), fingerprint_from_bytes(&fingerprint));
-            settle(shared, layout, id, &lists, Some(story)).await?;
+        if let Some(head) = Head::from_bytes(&head) {
+            join(shared, collection, head.submission(id), head.story).await?;
+            let lists = layout.lists(&head.postings, head.fingerprint);
+            settle(shared, layout, id, &lists, Some(head.story)).await?;
         }
         unmark(shared, layout, id).await?;
     }
@@ -228,12 +222,10 @@ async fn remove(
         match answer.word() {
             b"kept" | b"busy" => return Ok(()),
             b"deleted" => {
-                let postings = Postings::from_bytes(answer.bytes(2));
-                let lists = layout.lists(&postings, fingerprint_from_bytes(answer.bytes(3)));
+                let Some(head) = Head::from_bytes(answer.bytes(1)) else { return Ok(()) };
+                let lists = layout.lists(&head.postings, head.fingerprint);
                 settle(shared, layout, id, &lists, None).await?;
-                if let Some(story) = story_of(answer.bytes(1)) {
-                    leave(shared, layout, id, story).await?;
-                }
+                leave(shared, layout, id, head.story).await?;
             }
             _ => {}
         }

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 
 use super::layout::{
-    IdHash, Number, Postings, Submission, fingerprint_to_bytes, number_of, number_text,
+    ARTICLE, CANDIDATES, HEAD, Head, IdHash, Number, Postings, Submission, fingerprint_to_bytes,
 };
-use super::link::{Access, malformed};
-use super::look::{look_in_lists, story_of};
+use super::link::Access;
+use super::look::Looking;
 use super::read::{self, NUMBER_END, listed};
 use super::registry::Collection;
 use super::submit::{delete, entry, join, settle};
@@ -35,23 +35,21 @@ async fn kept(
     id: IdHash,
 ) -> Result<Option<Kept>, StoreError> {
     let key = collection.layout.article(id);
-    let names = ["at", "article", "candidate", "story", "keys", "hash"];
-    let [at, article, candidate, story, keys, hash] = shared.link.fields(&key, &names).await?;
-    let Some(at) = number_of(&at) else { return Ok(None) };
-    if !collection.horizon().keeps(Timestamp::from_micros(at as i64)) {
+    let names = [HEAD, ARTICLE, CANDIDATES[0], CANDIDATES[1]];
+    let [head, article, candidates @ ..]: [Vec<u8>; 4] = shared.link.fields(&key, &names).await?;
+    let Some(head) = Head::from_bytes(&head) else { return Ok(None) };
+    if !collection.horizon().keeps(head.submission(id).time()) {
         return Ok(None);
     }
     let place = || format!("an article of collection '{}'", collection.name);
     let stored = read::decode(&article, collection)?;
-    let remembered = candidate_from_bytes(&candidate).map_err(|error| error.at(place))?;
-    let story = story_of(&story).unwrap_or(remembered.story);
-    let damaged = || malformed(&format!("the content hash of {} is malformed", place()));
-    let hash = hash.as_slice().try_into().map_err(|_| damaged())?;
+    let remembered = &candidates[head.place];
+    let remembered = candidate_from_bytes(remembered).map_err(|error| error.at(place))?;
     Ok(Some(Kept {
         stored,
-        remembered: Remembered { story, ..remembered },
-        keys: Postings::from_bytes(&keys).keys,
-        content_hash: u128::from_be_bytes(hash),
+        remembered: Remembered { story: head.story, ..remembered },
+        keys: head.postings.keys,
+        content_hash: head.content_hash,
     }))
 }
 
@@ -109,28 +107,25 @@ impl Target for RedisStore {
         let collection = &self.collection(collection).await?;
         let reads = ids.iter().map(|id| async move {
             let key = collection.layout.article(IdHash::of(id));
-            let [at, revision, hash] =
-                self.shared.link.fields(&key, &["at", "revision", "hash"]).await?;
-            let (Some(at), Some(revision)) = (number_of(&at), number_of(&revision)) else {
-                return Ok(None);
-            };
-            Ok(hash.as_slice().try_into().ok().map(|hash| Version {
-                revision: revision as u32,
-                submit_time: Timestamp::from_micros(at as i64),
-                content_hash: u128::from_be_bytes(hash),
+            let [head] = self.shared.link.fields(&key, &[HEAD]).await?;
+            Ok(Head::from_bytes(&head).map(|head| Version {
+                revision: head.revision,
+                submit_time: Timestamp::from_micros(head.number as i64),
+                content_hash: head.content_hash,
             }))
         });
         try_join_all(reads).await
     }
 
-    async fn put(&self, collection: &CollectionName, articles: &[Kept]) -> Result<(), StoreError> {
+    async fn put(
+        &self,
+        collection: &CollectionName,
+        articles: &[Kept],
+        replaced: &[ArticleId],
+    ) -> Result<(), StoreError> {
         let collection = &*self.collection(collection).await?;
-        let ids: Vec<&ArticleId> =
-            articles.iter().map(|article| &article.stored.article_id).collect();
-        let there = self.versions(&collection.name, &ids).await?;
         // What is under an id leaves its lists and its story first.
-        let replaced = ids.iter().zip(there).filter(|(_, there)| there.is_some());
-        let replaced = replaced.map(|(&id, _)| delete(&self.shared, &collection.name, id));
+        let replaced = replaced.iter().map(|id| delete(&self.shared, &collection.name, id));
         try_join_all(replaced).await?;
         // Those of one story one after the other: the first stands for it.
         let mut stories: BTreeMap<u128, Vec<&Kept>> = BTreeMap::new();
@@ -171,8 +166,7 @@ async fn put(
     let postings = Postings { content: remembered.sketch.content(), keys: keys.clone() };
     let lists = layout.lists(&postings, remembered.fingerprint);
     let entry = entry(submission, remembered.fingerprint, story);
-    let wanted = (remembered.fingerprint, 0);
-    look_in_lists(shared, collection, &lists, &entry, Access::Write, wanted).await?;
+    Looking::new(collection, &lists, &entry, Access::Write).ask(shared, None).await?;
     // Of a story lists have the first article and some of the latest.
     settle(shared, layout, submission.id, &lists, Some(story)).await?;
     if !join(shared, collection, submission, story).await? {
@@ -189,13 +183,21 @@ async fn put(
     let member = [&submission.id.bytes()[..], &fingerprint].concat();
     list.arg(layout.listing(shard)).arg(number).arg(member);
     shared.link.write(&layout.listing(shard), list).await?;
+    let head = Head {
+        number,
+        story,
+        canonical,
+        content_hash: *content_hash,
+        first: number,
+        revision: stored.revision,
+        fingerprint: remembered.fingerprint,
+        postings,
+        id: stored.article_id.as_str().to_owned(),
+        place: 0,
+    };
     let mut write = redis::cmd("HSET");
-    write.arg(&key).arg("id").arg(stored.article_id.as_str());
-    write.arg("candidate").arg(candidate).arg("hash").arg(&content_hash.to_be_bytes()[..]);
-    write.arg("article").arg(read::encode(stored)?).arg("story").arg(&story.0.as_bytes()[..]);
-    write.arg("canonical").arg(&canonical.bytes()[..]).arg("keys").arg(postings.to_bytes());
-    write.arg("fingerprint").arg(fingerprint).arg("revision").arg(stored.revision);
-    write.arg("first").arg(number_text(number)).arg("at").arg(number_text(number));
+    write.arg(&key).arg(HEAD).arg(head.to_bytes());
+    write.arg(CANDIDATES[head.place]).arg(candidate).arg(ARTICLE).arg(read::encode(stored)?);
     shared.link.write(&key, write).await?;
     let ttl = collection.ttl_ms();
     if ttl > 0 {

@@ -91,7 +91,7 @@ async fn all_goes_into_a_cluster_and_back() {
     store.begin(moved.iter().find(|moved| moved.name == news).unwrap()).await.unwrap();
     let (some, _): (Vec<Kept>, Option<Mark>) =
         source.articles(&news, Mark::default(), 50).await.unwrap();
-    store.put(&news, &some).await.unwrap();
+    store.put(&news, &some, &[]).await.unwrap();
     same(&go(&source, &store).await, [120, 60]);
     same(&go(&source, &store).await, [0, 0]);
 

@@ -128,6 +128,60 @@ async fn who_is_in_lists_only_is_asked_to_look_back() {
     assert_eq!(submit(2, "first").await, Verdict::Exact);
 }
 
+/// Two revisions in one second, of which the second is in its lists and not under its id yet: entries
+/// say the same second, and still a copy of the second one asks it to look back.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_revision_of_a_second_is_asked_to_look_back() {
+    let cluster = Cluster::new();
+    let replicas = replicas(&cluster);
+    let name = CollectionName::default();
+    let (early, late) = (untitled(&words(78, 80)), untitled(&words(79, 80)));
+    let submit = async |place: usize, id: &str, article| {
+        replicas[place].submit(submission(&name, id, article)).await.unwrap()
+    };
+    let masters: Vec<_> = Nodes::shared().nodes.iter().filter(|node| node.is_master()).collect();
+    let on_all = |body: &str| -> u32 {
+        let keys = format!("redis.call('KEYS', '{{{}.*}}a:*')", cluster.namespace);
+        let script = format!("local n = 0 for _, key in ipairs({keys}) do {body} end return n");
+        let asked = masters.iter().map(|node| node.ask(&["eval", &script, "0"]));
+        asked.map(|answer| answer.trim().parse::<u32>().unwrap()).sum()
+    };
+    let fields = "'head', 'article', 'c0', 'c1'";
+    let mut number = 0;
+    let id = loop {
+        number += 1;
+        let id = format!("article {number}");
+        let first = submit(0, &id, early.clone()).await;
+        // Put aside what stands under the id, and then back: as before the second revision.
+        let kept = on_all(&format!(
+            "local id = string.sub(key, -16) local v = redis.call('HMGET', key, {fields}) \
+             if string.find(v[1] or '', '{id}', 1, true) then n = n + 1 \
+             redis.call('DEL', key .. '-kept') for i, f in ipairs({{{fields}}}) do \
+             if v[i] then redis.call('HSET', key .. '-kept', f, v[i]) end end end"
+        ));
+        assert_eq!(kept, 1);
+        let second = submit(0, &id, late.clone()).await;
+        if second.submit_time.micros() / 1_000_000 == first.submit_time.micros() / 1_000_000 {
+            break id;
+        }
+    };
+    let back = on_all(&format!(
+        "local kept = string.match(key, '^(.*)-kept$') \
+         if kept and string.find(redis.call('HGET', key, 'head'), '{id}', 1, true) then \
+         n = n + 1 redis.call('DEL', kept) redis.call('RENAME', key, kept) end"
+    ));
+    assert_eq!(back, 1);
+    let copy = submit(1, "the copy", late.clone()).await;
+    assert_ne!(copy.analysis.duplicates.story.unwrap().canonical.as_str(), id);
+    let asked = on_all(&format!(
+        "if string.find(redis.call('HGET', key, 'head') or '', '{id}', 1, true) then \
+         n = n + redis.call('HEXISTS', key, 'p.asked') end"
+    ));
+    assert_eq!(asked, 1);
+    let again = submit(2, &id, late).await;
+    assert_eq!(again.analysis.duplicates.verdict, Verdict::Exact);
+}
+
 /// A client sends the same article again and again, to whichever replica.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_on_another_replica_replays() {

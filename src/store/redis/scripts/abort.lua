@@ -1,10 +1,10 @@
 -- Takes back what was begun, if it was not committed.
 --
 -- KEYS: the article, submissions on their way. ARGV: id hash, number.
-local at, pending = unpack(redis.call('HMGET', KEYS[1], 'at', 'p.at'))
-if pending == ARGV[2] then
-  if at then
-    redis.call('HDEL', KEYS[1], 'p.at', 'p.candidate', 'p.began', 'p.asked')
+local head, way = head_and_way(KEYS[1])
+if way and number_in(way) == ARGV[2] then
+  if head then
+    redis.call('HDEL', KEYS[1], 'p', 'p.asked', 'c' .. place_of_way(way))
   else
     redis.call('DEL', KEYS[1])
   end

@@ -5,13 +5,16 @@
 --
 -- KEYS: the article. ARGV: the number of it that the reader knows already or '', the reader's number
 -- and id hash or '' if nothing is being submitted, '1' if the reader comes first of two with the
--- same number, the moment before which others have been on their way for too long, the second in
--- which it was entered in lists or 0, and for how long in ms a beginning is kept.
+-- same number, the moment before which others have been on their way for too long, the number ('' for
+-- none) under which lists tell of more than is remembered, or '-' if they do not, and for how long in
+-- ms a beginning is kept. Returns the head, what it is compared by, and the number and the same of the
+-- one on its way; what there is none of is ''.
 local ASKED_MAX = 256 * 32
-local at, story, canonical, pending, began =
-  unpack(redis.call('HMGET', KEYS[1], 'at', 'story', 'canonical', 'p.at', 'p.began'))
-local answer = {at or '', story or '', canonical or '', '', '', ''}
-if at and at ~= ARGV[1] then answer[4] = redis.call('HGET', KEYS[1], 'candidate') end
+local head, way = head_and_way(KEYS[1])
+local answer = {head or '', '', '', ''}
+if head and number_in(head) ~= ARGV[1] then
+  answer[2] = redis.call('HGET', KEYS[1], 'c' .. place_in(head))
+end
 if ARGV[2] == '' then return answer end
 
 local function ask()
@@ -22,16 +25,16 @@ local function ask()
   end
 end
 
-if pending and tonumber(began) > tonumber(ARGV[5]) then
-  local own, other = tonumber(ARGV[2]), tonumber(pending)
+if way and began_in(way) > tonumber(ARGV[5]) then
+  local own, other = tonumber(ARGV[2]), tonumber(number_in(way))
   if other > own or (other == own and ARGV[4] == '1') then
     ask()
   else
-    answer[5] = pending
-    answer[6] = redis.call('HGET', KEYS[1], 'p.candidate')
+    answer[3] = number_in(way)
+    answer[4] = redis.call('HGET', KEYS[1], 'c' .. place_of_way(way))
   end
-elseif tonumber(ARGV[6]) > math.floor(tonumber(at or '0') / 1000000) then
+elseif ARGV[6] == (head and number_in(head) or '') then
   ask()
-  if not at then redis.call('PEXPIRE', KEYS[1], ARGV[7]) end
+  if not head then redis.call('PEXPIRE', KEYS[1], ARGV[7]) end
 end
 return answer

@@ -6,29 +6,33 @@
 -- the story and the others are the latest.
 local id, tag, members_max = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
-for _, key in ipairs(KEYS) do
-  local list = redis.call('GET', key)
-  local at = list and own(list, id)
-  if at then
-    local before, after = string.sub(list, 1, at - 1), string.sub(list, at + ENTRY)
-    if tag ~= '' then
-      list = before .. string.sub(list, at, at + 27) .. tag .. after
-      local count, second = 0, nil
-      for place = 1, #list, ENTRY do
-        if string.sub(list, place + 28, place + 31) == tag then
-          count = count + 1
-          if count == 2 then second = place end
-        end
-      end
-      if count > members_max then
-        list = string.sub(list, 1, second - 1) .. string.sub(list, second + ENTRY)
-      end
-    else
-      list = before .. after
+-- The place of the entry that goes, if one does.
+local function one_too_many(list)
+  if #list <= members_max * ENTRY then return nil end
+  local count, second = 0, nil
+  for place = 1, #list, ENTRY do
+    if string.sub(list, place + 28, place + 31) == tag then
+      count = count + 1
+      if count == 2 then second = place end
     end
-    if list == '' then
+  end
+  return count > members_max and second
+end
+
+for number, list in ipairs(redis.call('MGET', unpack(KEYS))) do
+  local key, at = KEYS[number], list and own(list, id)
+  if at then
+    local goes = at
+    if tag ~= '' then
+      list = string.sub(list, 1, at + 27) .. tag .. string.sub(list, at + ENTRY)
+      goes = one_too_many(list)
+    end
+    if not goes then
+      redis.call('SETRANGE', key, at + 27, tag)
+    elseif #list == ENTRY then
       redis.call('DEL', key)
     else
+      list = string.sub(list, 1, goes - 1) .. string.sub(list, goes + ENTRY)
       redis.call('SET', key, list, 'KEEPTTL')
     end
   end
