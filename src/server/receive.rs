@@ -13,6 +13,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tonic::Status;
 use tonic::codegen::http::HeaderMap;
 
@@ -75,7 +76,17 @@ pub struct RequestBody {
 
 /// Where a body is left that was not read to its end.
 #[derive(Clone, Default)]
-pub struct Left(Arc<Mutex<Option<Incoming>>>);
+pub struct Left(Arc<Mutex<Leaving>>);
+
+#[derive(Default)]
+enum Leaving {
+    /// It is still being read, or was read to its end.
+    #[default]
+    Nothing,
+    Body(Incoming),
+    /// The answer has begun: a stream that leaves its body later is too late to tell of it.
+    Answered,
+}
 
 /// What is read of a request that is refused, to throw it away.
 const LEFT_BYTES_MAX: usize = 1 << 20;
@@ -89,27 +100,46 @@ impl RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        *self.left.0.lock() = self.body.take().filter(|body| !body.is_end_stream());
+        let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) else { return };
+        let mut left = self.left.0.lock();
+        match &*left {
+            Leaving::Answered => {
+                // Without a runtime the server is gone, and its connections with it.
+                if let Ok(runtime) = Handle::try_current() {
+                    runtime.spawn(read_to_end(body));
+                }
+            }
+            _ => *left = Leaving::Body(body),
+        }
     }
 }
 
 impl Left {
-    /// Reads what was left and forgets it, within bounds, and tells whether all of it was read.
+    /// Reads what was left and forgets it, within bounds, and tells whether all of it was read. What
+    /// is left later is read so behind the answer.
     pub async fn read(&self) -> bool {
-        let Some(mut body) = self.0.lock().take() else { return true };
-        let mut bytes = 0;
-        let reading = async {
-            while let Some(frame) = body.frame().await {
-                let Ok(frame) = frame else { return false };
-                bytes += frame.data_ref().map_or(0, Bytes::len);
-                if bytes > LEFT_BYTES_MAX {
-                    return false;
-                }
-            }
-            true
-        };
-        tokio::time::timeout(LEFT_TIME_MAX, reading).await.unwrap_or(false)
+        let left = std::mem::replace(&mut *self.0.lock(), Leaving::Answered);
+        match left {
+            Leaving::Body(body) => read_to_end(body).await,
+            Leaving::Nothing | Leaving::Answered => true,
+        }
     }
+}
+
+/// Tells whether it came to the end, within bounds.
+async fn read_to_end(mut body: Incoming) -> bool {
+    let mut bytes = 0;
+    let reading = async {
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else { return false };
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > LEFT_BYTES_MAX {
+                return false;
+            }
+        }
+        true
+    };
+    tokio::time::timeout(LEFT_TIME_MAX, reading).await.unwrap_or(false)
 }
 
 /// The messages of one request.

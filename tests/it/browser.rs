@@ -316,6 +316,22 @@ async fn what_is_refused_before_it_is_read_does_not_break_a_connection_of_http_1
     let answers = String::from_utf8_lossy(&answers);
     assert!(answers.contains("415 Unsupported") && answers.contains("200 OK"), "{answers}");
 
+    // A stream is answered while it is read, and what it leaves is read behind its answer.
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let refused_stream = "POST /newsprint.v1.ArticleService/SubmitArticleStream HTTP/1.1\r\nhost: x\r\n\
+        content-type: application/grpc-web+proto\r\ncontent-length: 1005\r\n\r\n";
+    stream.write_all(refused_stream.as_bytes()).await.unwrap();
+    stream.write_all(&[0, 0x7f, 0xff, 0xff, 0xff]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    stream.write_all(&[b'a'; 1000]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answers = Vec::new();
+    within(5, stream.read_to_end(&mut answers)).await.unwrap();
+    let answers = String::from_utf8_lossy(&answers);
+    assert!(answers.contains("grpc-status: 3"), "{answers}");
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 2, "{answers}");
+
     // What does not come, or is too much, is not waited for, and the answer says so.
     for (len, sent) in [(100, 10), (64 << 20, 2 << 20)] {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
