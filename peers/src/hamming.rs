@@ -4,11 +4,10 @@ use std::ops::ControlFlow;
 use std::process::Command;
 use std::time::Instant;
 
+use crate::take_turns;
 use gaoya::simhash::SimHashIndex;
 use newsprint::hamming::HammingIndex;
-
-use crate::articles::Random;
-use crate::take_turns;
+use newsprint::random::SplitMix64;
 
 const RADIUS: u32 = 3;
 const QUERIES: usize = 2000;
@@ -58,13 +57,13 @@ pub fn compare() {
 }
 
 fn codes(count: usize) -> impl Iterator<Item = u64> {
-    let mut random = Random(count as u64);
+    let mut random = SplitMix64(count as u64);
     (0..count).map(move |_| random.next())
 }
 
 /// Half of them exactly three bits from a code, half random.
 fn queries(count: usize) -> Vec<u64> {
-    let mut random = Random(1);
+    let mut random = SplitMix64(1);
     let near = codes(count).step_by(count / (QUERIES / 2)).map(|code| {
         let places = random.next();
         // Three places that cannot be the same one.
