@@ -4,10 +4,11 @@ use std::ops::ControlFlow;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::take_turns;
 use gaoya::simhash::SimHashIndex;
 use newsprint::hamming::HammingIndex;
 use newsprint::random::SplitMix64;
+
+use crate::take_turns;
 
 const RADIUS: u32 = 3;
 const QUERIES: usize = 2000;
