@@ -140,7 +140,13 @@ fn main() {
         );
     }
 
+    let started = Instant::now();
     drop(bench);
+    println!("closed in {:.2?}, which writes the index", started.elapsed());
+    drop(open(&data, idle));
+    // As after a crash.
+    std::fs::remove_file(data.join("newsprint.index")).ok();
+    print!("without the written index ");
     drop(open(&data, idle));
 }
 

@@ -1,11 +1,11 @@
 //! What a collection keeps in memory to find candidates by: fingerprints, posting lists, and which
-//! articles belong together. It can be rebuilt from what is on disk, and is at every start.
+//! articles belong together. It can be built from what is on disk at any time, and written out.
 
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::postings::PostingLists;
+use super::postings::{Bucket, PostingLists};
 use crate::analysis::Fingerprint;
 use crate::article::Timestamp;
 use crate::duplicates::PostingKey;
@@ -81,13 +81,50 @@ pub struct Near {
 pub struct Index {
     /// In the order of their submissions. Retention drops them from the front.
     segments: Vec<Segment>,
-    /// The articles of every story but those whose only article is the one that began it.
-    stories: HashMap<StoryNumber, VecDeque<Seq>>,
-    story_count: usize,
+    stories: Stories,
     len: usize,
     /// Searches that are being done in parts, and what was removed meanwhile.
     searches: AtomicUsize,
     removed: Vec<(Seq, Entry)>,
+}
+
+/// Which articles belong together.
+#[derive(Debug, Default)]
+struct Stories {
+    /// The articles of every story but those whose only article is the one that began it.
+    members: HashMap<StoryNumber, VecDeque<Seq>>,
+    count: usize,
+}
+
+impl Stories {
+    /// Adds an article that is later than all others of its story. `is_begun` tells whether the one
+    /// that began the story is there.
+    fn add(&mut self, seq: Seq, story: StoryNumber, is_begun: bool) {
+        if story.0 == seq {
+            self.count += 1;
+            return;
+        }
+        let first = || is_begun.then_some(story.0).into_iter().collect();
+        let members = self.members.entry(story).or_insert_with(first);
+        self.count += usize::from(members.is_empty());
+        members.push_back(seq);
+    }
+
+    fn remove(&mut self, seq: Seq, story: StoryNumber) {
+        let Some(members) = self.members.get_mut(&story) else {
+            self.count -= 1;
+            return;
+        };
+        if let Ok(place) = members.binary_search(&seq) {
+            members.remove(place);
+        }
+        if members.is_empty() {
+            self.count -= 1;
+        }
+        if members.is_empty() || (members.len() == 1 && members[0] == story.0) {
+            self.members.remove(&story);
+        }
+    }
 }
 
 /// Consecutive submissions; a slot is a submission's distance from the first.
@@ -127,6 +164,13 @@ impl Segment {
         self.entries.get(slot)
     }
 
+    /// Moves on to the first entry that is there.
+    fn skip_removed(&mut self) {
+        while self.from < self.entries.len() as Slot && self.entry(self.from).is_none() {
+            self.from += 1;
+        }
+    }
+
     /// The slots of submissions from one on, before another.
     fn slots(&self, from: Seq, before: Seq) -> std::ops::Range<Slot> {
         let slot = |seq: Seq| (seq.clamp(self.first, self.end()) - self.first) as Slot;
@@ -151,7 +195,7 @@ impl Index {
     }
 
     pub fn story_count(&self) -> usize {
-        self.story_count
+        self.stories.count
     }
 
     /// A submission that is later than all that are here.
@@ -166,10 +210,14 @@ impl Index {
 
     /// The articles of a story, in the order of their submissions.
     pub fn story_members(&self, story: StoryNumber) -> impl DoubleEndedIterator<Item = Seq> {
-        let members = self.stories.get(&story);
-        let is_alone = || self.entry(story.0).is_some_and(|entry| entry.story == story);
-        let alone = (members.is_none() && is_alone()).then_some(story.0);
+        let members = self.stories.members.get(&story);
+        let alone = (members.is_none() && self.is_begun(story)).then_some(story.0);
         members.into_iter().flatten().copied().chain(alone)
+    }
+
+    /// Whether the article that began a story is there.
+    fn is_begun(&self, story: StoryNumber) -> bool {
+        self.entry(story.0).is_some_and(|entry| entry.story == story)
     }
 
     fn locate(&self, seq: Seq) -> Option<(usize, Slot)> {
@@ -205,11 +253,7 @@ impl Index {
             let Segment { entries, fingerprints, postings, .. } = segment;
             let entries = &*entries;
             std::thread::scope(|scope| {
-                scope.spawn(|| {
-                    let codes = (0..entries.len() as Slot)
-                        .filter_map(|slot| Some((entries.get(slot)?.fingerprint?.0, slot)));
-                    *fingerprints = HammingIndex::from_codes(codes);
-                });
+                scope.spawn(|| *fingerprints = entries.fingerprints());
                 let story = |slot| entries.get(slot).map(|entry| entry.story);
                 postings.settle(|earlier, slot| story(earlier) == story(slot));
             });
@@ -227,15 +271,99 @@ impl Index {
         segment.entries.put(slot, entry);
         segment.len += 1;
         self.len += 1;
-        if entry.story.0 == seq {
-            self.story_count += 1;
-            return;
+        let is_begun = self.is_begun(entry.story);
+        self.stories.add(seq, entry.story, is_begun);
+    }
+
+    /// Writes the index out, piece by piece: all segments with their entries, then their posting
+    /// lists. What else there is follows from these.
+    pub fn write<E>(&self, mut write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let mut bytes = Vec::with_capacity(2 * PIECE_BYTES);
+        for Segment { first, entries, postings, .. } in &self.segments {
+            bytes.clear();
+            bytes.push(Piece::SEGMENT);
+            bytes.extend(first.to_le_bytes());
+            bytes.extend((postings.bucket_count() as u64).to_le_bytes());
+            write(&bytes)?;
+            for chunk in &entries.chunks {
+                bytes.clear();
+                bytes.push(Piece::ENTRIES);
+                bytes.extend(chunk.iter().flat_map(|entry| entry.to_bytes()));
+                write(&bytes)?;
+            }
         }
-        let alone = self.story_members(entry.story).next();
-        let members =
-            self.stories.entry(entry.story).or_insert_with(|| alone.into_iter().collect());
-        self.story_count += usize::from(members.is_empty());
-        members.push_back(seq);
+        for Segment { postings, .. } in &self.segments {
+            let mut number = 0;
+            while number < postings.bucket_count() {
+                bytes.clear();
+                bytes.push(Piece::BUCKETS);
+                while number < postings.bucket_count() && bytes.len() < PIECE_BYTES {
+                    postings.write_bucket(number, &mut bytes);
+                    number += 1;
+                }
+                write(&bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The index that was written in these pieces; `None` if they are of none.
+    pub fn from_pieces(pieces: impl Iterator<Item = Piece>) -> Option<Self> {
+        let mut index = Index::default();
+        let mut bucket_counts = Vec::new();
+        let mut pieces = pieces.peekable();
+        while let Some(piece) = pieces.next_if(|piece| !matches!(piece, Piece::Buckets(_))) {
+            match piece {
+                Piece::Segment { first, bucket_count } => {
+                    index.segments.push(Segment::new(first));
+                    bucket_counts.push(bucket_count);
+                }
+                Piece::Entries(chunk) => index.segments.last_mut()?.entries.chunks.push(chunk),
+                Piece::Buckets(_) => return None,
+            }
+        }
+        // Most of the time goes into memory that is touched for the first time: three threads
+        // wait for it side by side.
+        let mut postings = Vec::new();
+        let (fingerprints, stories) = std::thread::scope(|scope| {
+            let index = &index;
+            let entries = || index.segments.iter().map(|segment| &segment.entries);
+            let fingerprints =
+                scope.spawn(move || entries().map(Entries::fingerprints).collect::<Vec<_>>());
+            let stories = scope.spawn(|| index.found_stories());
+            for bucket_count in bucket_counts {
+                let mut buckets: Vec<Bucket> = Vec::with_capacity(bucket_count);
+                while buckets.len() < bucket_count {
+                    let Some(Piece::Buckets(some)) = pieces.next() else { return None };
+                    buckets.extend(some);
+                }
+                postings.push(PostingLists::from_buckets(buckets)?);
+            }
+            Some((fingerprints.join().ok()?, stories.join().ok()?))
+        })?;
+        index.stories = stories;
+        for (segment, (fingerprints, postings)) in
+            index.segments.iter_mut().zip(fingerprints.into_iter().zip(postings))
+        {
+            (segment.fingerprints, segment.postings) = (fingerprints, postings);
+            segment.skip_removed();
+            segment.len = segment.slots(0, Seq::MAX).filter_map(|slot| segment.entry(slot)).count();
+            index.len += segment.len;
+        }
+        Some(index)
+    }
+
+    /// The stories of all articles.
+    fn found_stories(&self) -> Stories {
+        let mut stories = Stories::default();
+        for segment in &self.segments {
+            for slot in segment.slots(0, Seq::MAX) {
+                if let Some(entry) = segment.entry(slot) {
+                    stories.add(segment.seq(slot), entry.story, self.is_begun(entry.story));
+                }
+            }
+        }
+        stories
     }
 
     /// Under which of these keys an article is posted.
@@ -276,27 +404,12 @@ impl Index {
         }
         segment.len -= 1;
         self.len -= 1;
-        while segment.from < segment.entries.len() as Slot && segment.entry(segment.from).is_none()
-        {
-            segment.from += 1;
-        }
+        segment.skip_removed();
         if segment.len == 0 {
             self.segments.remove(number);
         }
 
-        if let Some(members) = self.stories.get_mut(&entry.story) {
-            if let Ok(place) = members.binary_search(&seq) {
-                members.remove(place);
-            }
-            if members.is_empty() {
-                self.story_count -= 1;
-            }
-            if members.is_empty() || (members.len() == 1 && members[0] == entry.story.0) {
-                self.stories.remove(&entry.story);
-            }
-        } else {
-            self.story_count -= 1;
-        }
+        self.stories.remove(seq, entry.story);
 
         if *self.searches.get_mut() == 0 {
             self.removed.clear();
@@ -385,7 +498,7 @@ impl Index {
                 continue;
             }
             stories.push(entry.story);
-            let members = self.stories.get(&entry.story).into_iter().flatten();
+            let members = self.stories.members.get(&entry.story).into_iter().flatten();
             let members = members.map(|&member| (member, self.entry(member)));
             let members = members
                 .filter(|&(member, entry)| entry.is_some_and(|entry| is_wanted(member, entry)));
@@ -422,6 +535,45 @@ impl Index {
                 let entry = segment.entry(slot)?;
                 (entry.is_revised && entry.is_within(from, before)).then(|| segment.seq(slot))
             })
+        })
+    }
+}
+
+/// A part of an index as it is written out by [`Index::write`].
+pub enum Piece {
+    /// A segment begins, with this submission, and has so many buckets of postings.
+    Segment { first: Seq, bucket_count: usize },
+    /// A chunk of its entries.
+    Entries(Vec<PackedEntry>),
+    /// Some of its buckets, in order.
+    Buckets(Vec<Bucket>),
+}
+
+/// A piece is about so large, or holds a chunk of entries.
+const PIECE_BYTES: usize = 1 << 20;
+
+impl Piece {
+    const SEGMENT: u8 = 1;
+    const ENTRIES: u8 = 2;
+    const BUCKETS: u8 = 3;
+
+    /// `None` if the bytes are no piece.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (&kind, bytes) = bytes.split_first()?;
+        Some(match kind {
+            Self::SEGMENT => {
+                let [first, bucket_count] = *bytes.as_chunks().0 else { return None };
+                Piece::Segment {
+                    first: Seq::from_le_bytes(first),
+                    bucket_count: u64::from_le_bytes(bucket_count) as usize,
+                }
+            }
+            Self::ENTRIES => {
+                let (entries, []) = bytes.as_chunks() else { return None };
+                Piece::Entries(entries.iter().copied().map(PackedEntry::from_bytes).collect())
+            }
+            Self::BUCKETS => Piece::Buckets(PostingLists::read_buckets(bytes)?),
+            _ => return None,
         })
     }
 }
@@ -547,9 +699,11 @@ struct Entries {
 
 const CHUNK_LEN: usize = 1 << 14;
 
+const PACKED_BYTES: usize = size_of::<PackedEntry>();
+
 /// An [`Entry`], or none.
 #[derive(Debug, Clone, Copy)]
-struct PackedEntry {
+pub struct PackedEntry {
     fingerprint: u64,
     /// The story's number in the lower 40 bits, 0 for no entry: submissions are counted from 1.
     /// Then two flags, and the content tag in the upper 16 bits.
@@ -577,6 +731,24 @@ impl PackedEntry {
             fingerprint: entry.fingerprint.map_or(0, |fingerprint| fingerprint.0),
             story,
             submit_micros: entry.submit_time.micros(),
+        }
+    }
+
+    fn to_bytes(self) -> [u8; PACKED_BYTES] {
+        let PackedEntry { fingerprint, story, submit_micros } = self;
+        let mut bytes = [0; PACKED_BYTES];
+        bytes[..8].copy_from_slice(&fingerprint.to_le_bytes());
+        bytes[8..16].copy_from_slice(&story.to_le_bytes());
+        bytes[16..].copy_from_slice(&submit_micros.to_le_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: [u8; PACKED_BYTES]) -> Self {
+        let [fingerprint, story, micros] = *bytes.as_chunks().0 else { return Self::NONE };
+        PackedEntry {
+            fingerprint: u64::from_le_bytes(fingerprint),
+            story: u64::from_le_bytes(story),
+            submit_micros: i64::from_le_bytes(micros),
         }
     }
 
@@ -616,6 +788,12 @@ impl Entries {
             Some(chunk) if chunk.len() < CHUNK_LEN => chunk.push(entry),
             _ => self.chunks.push(vec![entry]),
         }
+    }
+
+    /// All fingerprints, to be searched.
+    fn fingerprints(&self) -> HammingIndex {
+        let code = |slot| Some((self.get(slot)?.fingerprint?.0, slot));
+        HammingIndex::from_codes((0..self.len() as Slot).filter_map(code))
     }
 
     fn take(&mut self, slot: Slot) -> Option<Entry> {
@@ -731,6 +909,16 @@ mod tests {
         }
     }
 
+    fn written_and_read(index: &Index) -> Index {
+        let mut pieces = Vec::new();
+        let write = |bytes: &[u8]| {
+            pieces.push(Piece::from_bytes(bytes).unwrap());
+            Ok::<(), ()>(())
+        };
+        index.write(write).unwrap();
+        Index::from_pieces(pieces.into_iter()).unwrap()
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
@@ -770,6 +958,13 @@ mod tests {
             appended.settle();
             check(&appended, &known);
             check_candidates(&appended, &known);
+            let mut read = written_and_read(&index);
+            check(&read, &known);
+            check_candidates(&read, &known);
+            for seq in known.keys().copied().step_by(2).collect::<Vec<_>>() {
+                remove(&mut read, &mut known, seq);
+            }
+            check(&read, &known);
         }
     }
 

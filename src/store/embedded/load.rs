@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use fjall::Guard;
 
+use super::checkpoint::Checkpoint;
 use super::collection::Collection;
 use super::index::{Index, Seq};
 use super::record::{
@@ -26,15 +27,18 @@ const PROGRESS_PERIOD: Duration = Duration::from_secs(2);
 const LOADERS_MAX: usize = 8;
 const CHUNK_LEN: usize = 1 << 14;
 
-/// All collections with their indexes.
+/// All collections with their indexes, as far as possible by what was written when the store was
+/// closed.
 pub fn collections(
     tables: &Tables,
+    checkpoint: &Checkpoint,
 ) -> Result<HashMap<CollectionName, Arc<Collection>>, StoreError> {
     let started = Instant::now();
     let mut collections = HashMap::new();
     let mut articles = 0;
     for (name, record) in records(tables)? {
-        let collection = collection(tables, name.clone(), record)?;
+        let index = checkpoint.index(record.number);
+        let collection = collection(tables, name.clone(), record, index)?;
         articles += collection.published.read().index.article_count();
         collections.insert(name, Arc::new(collection));
     }
@@ -62,31 +66,29 @@ pub fn records(tables: &Tables) -> Result<Vec<(CollectionName, CollectionRecord)
     tables.collections.iter().map(record).collect()
 }
 
-/// A collection with its index, and with what is frame in it.
+/// A collection with its index, which is built if there is none, and with what is frame in it.
 pub fn collection(
     tables: &Tables,
     name: CollectionName,
     record: CollectionRecord,
+    index: Option<Index>,
 ) -> Result<Collection, StoreError> {
     let mut collection = Collection::new(name, record);
-    load(tables, &mut collection)?;
-    Ok(collection)
-}
-
-fn load(tables: &Tables, collection: &mut Collection) -> Result<(), StoreError> {
-    let seqs = seqs(tables, collection)?;
+    let seqs = seqs(tables, &collection)?;
     let next = tables.number(next_seq_key(collection.number))?;
     let last = seqs.as_ref().map_or(0, |seqs| *seqs.end());
-    let mut index = Index::default();
-    if let Some(seqs) = seqs {
-        build(tables, collection, seqs, &mut index)?;
-    }
+    let index = match (index, seqs) {
+        (Some(index), _) => index,
+        (None, Some(seqs)) => build(tables, &collection, seqs)?,
+        (None, None) => Index::default(),
+    };
     let latest_time = index.entry(last).map(|entry| entry.submit_time);
     collection.published.get_mut().index = index;
     let decided = collection.decided.get_mut();
     decided.next_seq = next.unwrap_or(1).max(last + 1);
     decided.latest_time = latest_time.unwrap_or(Timestamp::from_micros(i64::MIN));
-    count(tables, collection)
+    count(tables, &mut collection)?;
+    Ok(collection)
 }
 
 /// Restores what is frame: as it was written, and counted on from there.
@@ -130,8 +132,8 @@ fn build(
     tables: &Tables,
     collection: &Collection,
     seqs: RangeInclusive<Seq>,
-    index: &mut Index,
-) -> Result<(), StoreError> {
+) -> Result<Index, StoreError> {
+    let mut index = Index::default();
     let started = Instant::now();
     let mut told = started;
     let first = *seqs.start();
@@ -140,7 +142,7 @@ fn build(
         for (seq, record) in read(tables, collection, first)? {
             index.insert(seq, record.entry, &record.keys);
         }
-        return Ok(());
+        return Ok(index);
     }
     let loaders = available_parallelism().map_or(1, usize::from).min(LOADERS_MAX).min(chunk_count);
     std::thread::scope(|scope| -> Result<(), StoreError> {
@@ -175,7 +177,7 @@ fn build(
     index.settle();
     let (articles, elapsed) = (index.article_count(), started.elapsed());
     tracing::info!(collection = %collection.name, articles, duration_ms = elapsed.as_secs_f64() * 1e3, "index built");
-    Ok(())
+    Ok(index)
 }
 
 /// The first and the last submission of a collection; `None` if it is empty.

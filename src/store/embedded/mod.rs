@@ -6,6 +6,7 @@
 
 mod backup;
 mod check;
+mod checkpoint;
 mod collection;
 mod commit;
 mod index;
@@ -53,6 +54,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use checkpoint::Checkpoint;
 use collection::{Collection, CommittedSnapshot};
 use index::{Entry, NearestSearch, Seq};
 use record::CollectionNumber;
@@ -160,7 +162,7 @@ struct Core {
 }
 
 impl Core {
-    /// Opens the store in a folder, which is made if it is not there, and builds the index.
+    /// Opens the store in a folder, which is made if it is not there, and reads or builds the index.
     fn open(folder: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let started = Instant::now();
         upgrade::upgrade(folder)?;
@@ -175,7 +177,8 @@ impl Core {
             CANDIDATE_CACHE_BYTES as u64,
             CandidateBytes,
         );
-        let collections = load::collections(&tables)?;
+        let checkpoint = Checkpoint::open(folder, &tables, commit)?;
+        let collections = load::collections(&tables, &checkpoint)?;
         let next_number = tables.number(tables::NEXT_COLLECTION)?.unwrap_or(1);
         Ok(Core {
             folder: folder.to_owned(),
@@ -216,9 +219,14 @@ impl Core {
     /// Whether there is room on the disk. A disk that does not tell is taken to have room; if it
     /// has none the commit will fail.
     fn room(&self) -> Result<(), StoreError> {
+        self.room_for(0)
+    }
+
+    /// Whether there is room for so many bytes more.
+    fn room_for(&self, bytes: u64) -> Result<(), StoreError> {
         let reserve = self.options.disk_reserve_bytes;
         match fs4::available_space(&self.folder) {
-            Ok(available) if available < reserve => Err(StoreError::DiskFull {
+            Ok(available) if available < reserve + bytes => Err(StoreError::DiskFull {
                 available_mib: available >> 20,
                 reserve_mib: reserve >> 20,
             }),
@@ -252,7 +260,7 @@ impl Core {
 }
 
 impl EmbeddedStore {
-    /// Opens the store in a folder, which is made if it is not there, and builds the index.
+    /// Opens the store in a folder, which is made if it is not there, and reads or builds the index.
     pub fn open(folder: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let core = Arc::new(Core::open(folder, options)?);
         let state = Arc::new(RwLock::new(Ok(core)));
@@ -320,6 +328,9 @@ impl Keeper {
             let Err(closed) = core.open_for_writing() else {
                 if let Err(error) = commit::write_counts(&core) {
                     tracing::warn!(%error, "what is frame has to be counted again at the next start");
+                }
+                if let Err(error) = checkpoint::write(&core) {
+                    tracing::warn!(%error, "the index has to be built anew at the next start");
                 }
                 return;
             };
@@ -693,14 +704,17 @@ fn find_similar(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
     use crate::analyser::{Analyser, Submission};
     use crate::analysis::Verdict;
     use crate::article::Article;
 
-    fn prepared(id: &str, body: &str) -> Prepared {
+    pub(super) fn prepared(id: &str, body: &str) -> Prepared {
+        static ANALYSER: LazyLock<Analyser> = LazyLock::new(|| Analyser::built_in().unwrap());
         let article = Article { body: body.to_owned(), ..Article::default() };
-        Analyser::built_in().unwrap().prepare(Submission {
+        ANALYSER.prepare(Submission {
             collection: CollectionName::default(),
             article_id: Some(ArticleId::new(id).unwrap()),
             article,
@@ -709,7 +723,7 @@ mod tests {
         })
     }
 
-    async fn submit(store: &EmbeddedStore, id: &str, body: &str) -> DuplicateReport {
+    pub(super) async fn submit(store: &EmbeddedStore, id: &str, body: &str) -> DuplicateReport {
         let pending = store.submit(prepared(id, body)).await.unwrap();
         pending.await.unwrap().analysis.duplicates
     }

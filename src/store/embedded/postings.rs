@@ -28,14 +28,17 @@ const BUCKETS_MIN_LOG2: u32 = 8;
 /// for a whole table to be moved, and no table is half empty.
 #[derive(Debug)]
 pub struct PostingLists {
-    buckets: Vec<Vec<Posting>>,
+    buckets: Vec<Bucket>,
     len: usize,
 }
+
+/// Postings in no particular order.
+pub type Bucket = Vec<Posting>;
 
 /// The first 24 bits of a key, which with those that the bucket tells are all of it, and a slot of
 /// 24 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Posting([u8; 6]);
+pub struct Posting([u8; 6]);
 
 const SLOT_BITS: u32 = Slot::BITS - SLOT_MAX.leading_zeros();
 
@@ -181,6 +184,36 @@ impl PostingLists {
         }
     }
 
+    pub fn bucket_count(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// Appends a bucket to bytes: how many postings it has, in four bytes, and six for each.
+    pub fn write_bucket(&self, number: usize, bytes: &mut Vec<u8>) {
+        let bucket = &self.buckets[number];
+        bytes.extend((bucket.len() as u32).to_le_bytes());
+        bytes.extend(bucket.iter().flat_map(|posting| posting.0));
+    }
+
+    /// All buckets that were written one behind the other; `None` if that is no such thing.
+    pub fn read_buckets(mut bytes: &[u8]) -> Option<Vec<Bucket>> {
+        let mut buckets = Vec::new();
+        while !bytes.is_empty() {
+            let (len, rest) = bytes.split_first_chunk()?;
+            let len = (u32::from_le_bytes(*len) as usize).checked_mul(size_of::<Posting>())?;
+            let (postings, rest) = rest.split_at_checked(len)?;
+            buckets.push(postings.as_chunks().0.iter().copied().map(Posting).collect());
+            bytes = rest;
+        }
+        Some(buckets)
+    }
+
+    /// The lists that have these buckets; `None` if these are none.
+    pub fn from_buckets(buckets: Vec<Bucket>) -> Option<Self> {
+        let len = buckets.iter().map(Vec::len).sum();
+        (buckets.len() >= BUCKETS_MIN).then_some(PostingLists { buckets, len })
+    }
+
     fn list(&self, key: PostingKey) -> impl Iterator<Item = Slot> {
         let wanted = Posting::new(key, 0);
         let bucket = self.buckets[self.bucket(key)].iter();
@@ -215,7 +248,7 @@ fn bucket_number(key: PostingKey, count: usize) -> usize {
 }
 
 /// Takes a bucket's postings, and gives what is left where equal keys have been looked at.
-fn settled(postings: &mut Vec<u64>, stands_for: impl Fn(Slot, Slot) -> bool) -> Vec<Posting> {
+fn settled(postings: &mut Vec<u64>, stands_for: impl Fn(Slot, Slot) -> bool) -> Bucket {
     postings.sort_unstable();
     let mut kept: Vec<Posting> = Vec::with_capacity(postings.len());
     // Where the list of the key at hand begins.

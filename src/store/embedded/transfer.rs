@@ -150,7 +150,7 @@ impl Source for Folder {
         // They are written now and then; what came since is counted on, as when a server opens it.
         let record = self.record(collection)?;
         let record = record.ok_or_else(|| StoreError::NoCollection(collection.clone()))?;
-        Ok(load::collection(&self.tables, collection.clone(), record)?.counts)
+        Ok(load::collection(&self.tables, collection.clone(), record, None)?.counts)
     }
 }
 
