@@ -15,6 +15,7 @@
 //! * [`model`]: the file that holds what was learnt.
 //! * [`language`]: which language a text is in.
 //! * [`random`]: chance that comes out the same everywhere.
+//! * [`files`]: what trainers and commands read: plain or compressed, JSON line by JSON line.
 //!
 //! The service around it:
 //!
@@ -46,6 +47,7 @@ pub mod client;
 pub mod config;
 pub mod duplicates;
 pub mod engine;
+pub mod files;
 #[cfg(any(fuzzing, test))]
 pub mod fuzz;
 pub mod hamming;

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 use clap::{Args, Subcommand};
-use newsprint::topics::data::read_articles;
+use newsprint::files::read_json_lines;
+use newsprint::topics::data::Article;
 use newsprint::topics::eval::{LabelFigures, MeanF1, evaluate};
 
 use super::classify::load_model;
@@ -116,7 +117,7 @@ pub fn check_labels(option: &str, minimums: &[Minimum], names: &[&str]) -> Resul
 fn check_file_labels(file: &Path, names: &[&str]) -> Result<u64> {
     let mut lacking = BTreeSet::new();
     let mut articles = 0;
-    read_articles(file, |article| {
+    read_json_lines(file, |article: Article| {
         articles += 1;
         let labels = article.labels_named().filter(|label| !names.contains(label));
         lacking.extend(labels.map(str::to_owned));

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use newsprint::duplicates::MatchKind;
+use newsprint::duplicates::pairs::Label;
 use newsprint::duplicates::train::{
-    Answer, Label, Pair, Score, TrainError, cross_validate, leave_one_source_out, look_at,
+    Answer, Pair, Score, TrainError, cross_validate, leave_one_source_out, look_at,
     read_background, read_training_pairs,
 };
 use newsprint::model::Model;
@@ -87,6 +88,11 @@ pub struct DuplicatesArgs {
     #[arg(long, value_name = "ARTICLES.jsonl[.gz]", num_args = 1..)]
     background: Vec<PathBuf>,
 
+    /// Labels of pairs whose articles stand in the background: one pair per line as JSON, a_id,
+    /// b_id, label, kind and borderline, without texts
+    #[arg(long, value_name = "LABELS.jsonl", num_args = 1..)]
+    labelled: Vec<PathBuf>,
+
     /// Fail if the F1 of a set by judges that saw nothing of its source is lower:
     /// natural_modern=0.9; may be repeated
     #[arg(long, value_name = "SET=F1", value_parser = parse_set_minimum)]
@@ -145,7 +151,7 @@ fn train_topics(args: &TopicsArgs) -> Result<()> {
 fn train_duplicates(args: &DuplicatesArgs) -> Result<()> {
     let mut model = read_model(&args.output.out)?;
     let pairs = output::with_spinner("reading", || {
-        let mut pairs = read_training_pairs(&args.data)?;
+        let mut pairs = read_training_pairs(&args.data, &args.labelled, &args.background)?;
         let background = read_background(&args.background, &pairs)?;
         look_at(&mut pairs, &background);
         Ok::<_, TrainError>(pairs)

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use super::counts::{Counts, STORY_COUNT_MAX, counted_as, others_by_word};
 use super::features::{FeatureVector, Knowledge, Probe, align, features, is_figure};
+use super::pairs::Label;
 use super::shingles::shingles;
 use super::sketch::{Sketch, WordCode};
-use super::train::Label;
 use crate::random::SplitMix64;
 
 /// A way to make pairs, what these are, what collections may know of them, and how much they weigh

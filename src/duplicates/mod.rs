@@ -9,6 +9,7 @@ pub mod decision;
 mod features;
 mod made;
 mod overlap;
+pub mod pairs;
 mod shingles;
 mod sketch;
 #[cfg(test)]

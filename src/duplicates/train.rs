@@ -1,40 +1,42 @@
 //! Trains the judge on labelled pairs and tells how good it is.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use flate2::read::MultiGzDecoder;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use thiserror::Error;
 
 use super::counts::{Counts, Known};
 use super::features::{FEATURES, FeatureVector, Probe, Sense, align, features};
 use super::made::{Maker, RECIPES, Recipe};
+use super::pairs::{
+    BackgroundArticle, Label, LabelledIds, LabelledPair, article_id, original_id, read_pairs,
+};
 use super::sketch::{Sketch, posting_keys};
 use super::trees::{Forest, Split, Tree, sigmoid};
 use super::{Judge, MatchKind};
+use crate::files::{FileError, read_json_lines};
 use crate::text::{Document, bigram_hash, word_hash};
 
 #[derive(Debug, Error)]
 pub enum TrainError {
-    #[error("cannot read {path}")]
-    Read { path: PathBuf, source: io::Error },
-    #[error("line {line} of {path} is not a labelled pair")]
-    Parse { path: PathBuf, line: usize, source: serde_json::Error },
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("{path} has labels of article '{id}', which is not in the background")]
+    NoArticle { id: String, path: PathBuf },
     #[error("no pairs to train on in {0}")]
     NoPairs(PathBuf),
 }
 
 /// The sets the judge learns from, by file name, where they come from, and how much each of them
 /// weighs as a whole: real pairs of news more than derived ones, and than web pages.
-const TRAINING_SETS: [(&str, &str, f64); 10] = [
+const TRAINING_SETS: [(&str, &str, f64); 11] = [
     ("natural_modern", "modern", 5.0),
     ("natural_fresh", "fresh", 5.0),
+    ("pairs-labelled", "labelled", 5.0),
     ("natural_briefs", "briefs", 3.0),
     ("natural_reuters_rule_labelled", "reuters", 4.0),
     ("webis_trec_web", "web", 1.0),
@@ -53,46 +55,6 @@ const PARTIAL_THRESHOLD: f32 = 0.68;
 /// not learnt from.
 pub const EXTREME_KINDS: [&str; 5] =
     ["numbers:3", "ocr:3", "republish:3", "roundup_containment:1", "roundup_containment:2"];
-
-/// A pair as the files have it.
-#[derive(Debug, Deserialize)]
-struct PairLine {
-    a_id: String,
-    b_id: String,
-    #[serde(default)]
-    a_title: String,
-    #[serde(default)]
-    b_title: String,
-    a_text: String,
-    b_text: String,
-    label: Label,
-    #[serde(default)]
-    kind: String,
-    #[serde(default)]
-    borderline: bool,
-}
-
-/// Whether people call a pair the same article. In the files 0, "partial" and 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "serde_json::Value")]
-pub enum Label {
-    No,
-    Partial,
-    Yes,
-}
-
-impl TryFrom<serde_json::Value> for Label {
-    type Error = String;
-
-    fn try_from(value: serde_json::Value) -> Result<Self, String> {
-        match value {
-            value if value == 0 => Ok(Label::No),
-            value if value == "partial" => Ok(Label::Partial),
-            value if value == 1 => Ok(Label::Yes),
-            value => Err(format!("{value} is no label")),
-        }
-    }
-}
 
 /// A labelled pair, reduced to what the judge sees.
 pub struct Pair {
@@ -116,33 +78,14 @@ impl Pair {
     }
 }
 
-/// The lines of a `.jsonl` or `.jsonl.gz` file.
-fn read_lines<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>, TrainError> {
-    let read_error = |source| TrainError::Read { path: path.to_owned(), source };
-    let file = File::open(path).map_err(read_error)?;
-    let reader: Box<dyn BufRead> = if path.extension().is_some_and(|ext| ext == "gz") {
-        Box::new(BufReader::new(MultiGzDecoder::new(file)))
-    } else {
-        Box::new(BufReader::new(file))
-    };
-    let parse = |(index, line): (usize, io::Result<String>)| {
-        serde_json::from_str(&line.map_err(read_error)?).map_err(|source| TrainError::Parse {
-            path: path.to_owned(),
-            line: index + 1,
-            source,
-        })
-    };
-    reader.lines().enumerate().map(parse).collect()
-}
-
-/// All pairs of a `.jsonl` or `.jsonl.gz` file. The set is named after the file.
-pub fn read_pairs(path: &Path) -> Result<Vec<Pair>, TrainError> {
+/// The pairs of a set as the judge sees them. The set is named after its file.
+fn reduced_set(path: &Path, pairs: Vec<LabelledPair>) -> impl Iterator<Item = Pair> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let set = name.split('.').next().unwrap_or_default();
-    Ok(read_lines(path)?.into_iter().map(|line| pair_from_line(set, line)).collect())
+    let set = name.split('.').next().unwrap_or_default().to_owned();
+    pairs.into_iter().map(move |pair| reduced(&set, pair))
 }
 
-fn pair_from_line(set: &str, line: PairLine) -> Pair {
+fn reduced(set: &str, line: LabelledPair) -> Pair {
     let a = Document::new(&line.a_title, &line.a_text);
     let b = Document::new(&line.b_title, &line.b_text);
     Pair {
@@ -159,13 +102,30 @@ fn pair_from_line(set: &str, line: PairLine) -> Pair {
     }
 }
 
-/// What is asked of a line of background: an article that is in no pair.
-#[derive(Debug, Deserialize)]
-struct ArticleLine {
-    id: String,
-    #[serde(default)]
-    title: String,
-    text: String,
+/// All pairs of a file of labels, with the texts of articles of the background.
+pub fn read_labelled(path: &Path, background: &[PathBuf]) -> Result<Vec<LabelledPair>, TrainError> {
+    let mut labels: Vec<LabelledIds> = Vec::new();
+    read_json_lines(path, |pair| labels.push(pair))?;
+    let mut articles: HashMap<String, Option<BackgroundArticle>> = HashMap::new();
+    for LabelledIds { a_id, b_id, .. } in &labels {
+        articles.extend([(a_id.clone(), None), (b_id.clone(), None)]);
+    }
+    for path in background {
+        read_json_lines(path, |article: BackgroundArticle| {
+            if let Some(wanted) = articles.get_mut(&article.id) {
+                wanted.get_or_insert(article);
+            }
+        })?;
+    }
+    let article = |id: &str| {
+        let known = articles.get(id).and_then(Option::as_ref);
+        known.ok_or_else(|| TrainError::NoArticle { id: id.to_owned(), path: path.to_owned() })
+    };
+    let pair = |labels: LabelledIds| {
+        let (a, b) = (article(&labels.a_id)?, article(&labels.b_id)?);
+        Ok(labels.of(a, b))
+    };
+    labels.into_iter().map(pair).collect()
 }
 
 /// An article that a collection holds beside those that are asked about.
@@ -180,14 +140,14 @@ pub fn read_background(paths: &[PathBuf], pairs: &[Pair]) -> Result<Vec<Article>
         pairs.iter().flat_map(|pair| [article_id(&pair.a_id), article_id(&pair.b_id)]).collect();
     let mut articles: BTreeMap<u64, Article> = BTreeMap::new();
     for path in paths {
-        for line in read_lines::<ArticleLine>(path)? {
-            if !in_pairs.contains(line.id.as_str()) {
-                let document = Document::new(&line.title, &line.text);
+        read_json_lines(path, |BackgroundArticle { id, title, text }| {
+            if !in_pairs.contains(id.as_str()) {
+                let document = Document::new(&title, &text);
                 let (keys, sketch) = (posting_keys(&document), Sketch::new(&document));
-                let order = bigram_hash(word_hash(line.id.as_bytes()), 1);
+                let order = bigram_hash(word_hash(id.as_bytes()), 1);
                 articles.insert(order, Article { sketch, keys });
             }
-        }
+        })?;
     }
     Ok(articles.into_values().collect())
 }
@@ -282,14 +242,22 @@ fn view(pair: &Pair, counts: &Counts) -> Option<FeatureVector> {
     Some(features(&probe, &pair.a, &alignment, &knowledge))
 }
 
-/// All pairs of the sets that [`train`] learns from, of those that the folder has.
-pub fn read_training_pairs(folder: &Path) -> Result<Vec<Pair>, TrainError> {
+/// All pairs of the sets that [`train`] learns from, of those that the folder has, and those of
+/// files of labels, which are of articles of the background.
+pub fn read_training_pairs(
+    folder: &Path,
+    labelled: &[PathBuf],
+    background: &[PathBuf],
+) -> Result<Vec<Pair>, TrainError> {
     let mut pairs = Vec::new();
     for (set, ..) in TRAINING_SETS {
         let paths = ["jsonl", "jsonl.gz"].map(|ext| folder.join(format!("{set}.{ext}")));
         if let Some(path) = paths.iter().find(|path| path.exists()) {
-            pairs.extend(read_pairs(path)?);
+            pairs.extend(reduced_set(path, read_pairs(path)?));
         }
+    }
+    for path in labelled {
+        pairs.extend(reduced_set(path, read_labelled(path, background)?));
     }
     if pairs.is_empty() { Err(TrainError::NoPairs(folder.to_owned())) } else { Ok(pairs) }
 }
@@ -328,7 +296,8 @@ fn near_examples(pairs: &[&Pair], made: &[MadeExample]) -> Vec<Example> {
 /// the background or boilerplate. Few pairs show where that line runs; they weigh more.
 fn partial_examples(pairs: &[&Pair], made: &[MadeExample]) -> Vec<Example> {
     let mut examples = examples(pairs, |pair| {
-        let is_graded = ["natural_modern", "natural_fresh"].contains(&pair.set.as_str());
+        let is_graded =
+            ["natural_modern", "natural_fresh", "pairs-labelled"].contains(&pair.set.as_str());
         let set_weight = if is_graded { 5.0 } else { 1.0 };
         Some(match pair.label {
             Label::Yes => (true, 0.3 * set_weight),
@@ -765,17 +734,6 @@ fn group<'a>(links: &BTreeMap<&'a str, &'a str>, mut id: &'a str) -> &'a str {
     id
 }
 
-/// The id of an article whatever it is called in a set of pairs: what was derived from it has a
-/// suffix, and some sets name its folder too.
-pub fn article_id(id: &str) -> &str {
-    original_id(id.rsplit('/').next().unwrap_or(id))
-}
-
-/// What was derived from an article has its id and a suffix after a tilde.
-fn original_id(id: &str) -> &str {
-    id.split('~').next().unwrap_or(id)
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -809,7 +767,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mill.v1.jsonl");
         fs::write(&path, lines.join("\n")).unwrap();
-        read_pairs(&path)
+        Ok(reduced_set(&path, read_pairs(&path)?).collect())
     }
 
     #[test]
@@ -884,7 +842,29 @@ mod tests {
         let mut lines = lines();
         lines[3] = lines[3].replace("\"label\":0", "\"label\":7");
         let error = pairs_of(&lines).err().unwrap();
-        assert!(matches!(error, TrainError::Parse { line: 4, .. }), "{error:?}");
-        assert!(matches!(read_pairs(Path::new("/nowhere")), Err(TrainError::Read { .. })));
+        assert!(matches!(error, TrainError::File(FileError::Line { line: 4, .. })), "{error:?}");
+        assert!(matches!(read_pairs(Path::new("/nowhere")), Err(FileError::Read { .. })));
+    }
+
+    #[test]
+    fn labels_take_their_texts_from_the_background() {
+        let folder = tempfile::tempdir().unwrap();
+        let [labels, articles] =
+            ["labels.jsonl", "articles.jsonl"].map(|it| folder.path().join(it));
+        let article = |id: &str| json!({"id": id, "title": "Ebb", "text": format!("Tide {id}")});
+        fs::write(&articles, format!("{}\n{}\n", article("x"), article("y"))).unwrap();
+        let write = |b_id: &str| {
+            let label = json!({"a_id": "x", "b_id": b_id, "label": "partial", "borderline": true});
+            fs::write(&labels, label.to_string()).unwrap();
+        };
+        write("y");
+        let pairs = read_labelled(&labels, std::slice::from_ref(&articles)).unwrap();
+        assert_eq!(pairs.len(), 1);
+        assert_eq!((pairs[0].a_text.as_str(), pairs[0].b_text.as_str()), ("Tide x", "Tide y"));
+        assert_eq!((pairs[0].label, pairs[0].borderline), (Label::Partial, true));
+        write("z");
+        let error = read_labelled(&labels, &[articles]).unwrap_err();
+        assert!(matches!(&error, TrainError::NoArticle { id, .. } if id == "z"), "{error:?}");
+        assert!(error.to_string().contains("labels.jsonl"), "{error}");
     }
 }

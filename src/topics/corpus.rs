@@ -3,10 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::data::{Article, Cell, read_articles};
+use super::data::{Article, Cell};
 use super::table::Table;
 use super::train::{Progress, TrainError, TrainingFiles};
 use super::{features, format, stems};
+use crate::files::read_json_lines;
 use crate::text::{self, Document, Word, WordClass, word_hash};
 
 /// Everything that was read in one language.
@@ -110,7 +111,7 @@ impl Corpus {
         for (kind, paths) in kinds {
             for path in paths {
                 let mut bad_language = None;
-                read_articles(path, |article| {
+                read_json_lines(path, |article: Article| {
                     if kind == "trusted" && article.is_reference() {
                         references.insert(article.id.clone(), article);
                         return;

@@ -1,15 +1,10 @@
-//! Labelled articles as JSON Lines, plain or gzipped.
+//! Labelled articles as JSON Lines, plain or compressed.
 //!
 //! One article a line: `{"id", "source", "language", "title", "text", "labels", "unknown",
 //! "lexneg"}`, all of them optional, others ignored. A label in `labels` applies, one in `unknown` is not settled, any
 //! other does not apply. With `labels` null or missing nothing is settled. A label in `lexneg` is
 //! not settled either, but none of its vocabulary occurs, so it very probably does not apply.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::path::{Path, PathBuf};
-
-use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
 
 #[derive(Debug, Clone, Deserialize)]
@@ -70,44 +65,4 @@ impl Article {
         let labels = self.labels.iter().flatten();
         labels.chain(&self.unknown).chain(&self.lexneg).map(String::as_str)
     }
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum DataError {
-    #[error("cannot read {}: {source}", path.display())]
-    Io { path: PathBuf, source: io::Error },
-    #[error("{} line {line}: {source}", path.display())]
-    Line { path: PathBuf, line: usize, source: serde_json::Error },
-}
-
-/// Calls `each` with every article of a file, in order. Empty lines are skipped.
-pub fn read_articles(path: &Path, mut each: impl FnMut(Article)) -> Result<(), DataError> {
-    let io_error = |source| DataError::Io { path: path.to_owned(), source };
-    let mut reader = open(path).map_err(io_error)?;
-    let mut bytes = Vec::new();
-    for line in 1.. {
-        bytes.clear();
-        if reader.read_until(b'\n', &mut bytes).map_err(io_error)? == 0 {
-            break;
-        }
-        if bytes.trim_ascii().is_empty() {
-            continue;
-        }
-        let article = serde_json::from_slice(&bytes).map_err(|source| DataError::Line {
-            path: path.to_owned(),
-            line,
-            source,
-        })?;
-        each(article);
-    }
-    Ok(())
-}
-
-fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
-    const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-    let mut file = BufReader::new(File::open(path)?);
-    if file.fill_buf()?.starts_with(&GZIP_MAGIC) {
-        return Ok(Box::new(BufReader::new(MultiGzDecoder::new(file))));
-    }
-    Ok(Box::new(file))
 }

@@ -9,7 +9,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::TopicModel;
-use super::data::{Cell, DataError, read_articles};
+use super::data::{Article, Cell};
+use crate::files::{FileError, read_json_lines};
 use crate::text::Document;
 
 /// The figures of one file.
@@ -78,12 +79,12 @@ pub fn evaluate(
     model: &TopicModel,
     path: &Path,
     mut told: impl FnMut(),
-) -> Result<EvalReport, DataError> {
+) -> Result<EvalReport, FileError> {
     let mut all = Group::new(model);
     let mut by_source: BTreeMap<String, Group> = BTreeMap::new();
     let mut by_language: BTreeMap<&str, Group> = BTreeMap::new();
     let mut others = Group::new(model);
-    read_articles(path, |article| {
+    read_json_lines(path, |article: Article| {
         let document = Document::new(&article.title, &article.text);
         let said = model.answer(&document, &article.title, &article.text, &article.language);
         let (classifier, said) = (said.classifier, said.classification);

@@ -19,11 +19,12 @@ use serde::Serialize;
 
 use super::calibrate::{Calibration, Scored, expected_f1_threshold};
 use super::corpus::{Corpus, Example, Group, LONG, SHORT, Sample, Vocabulary};
-use super::data::{Article, DataError, read_articles};
+use super::data::Article;
 use super::descent::{Target, Weights, descend};
 use super::eval::{Answer, LabelFigures, SourceFigures, write_table};
 use super::table::{HashSet, Table};
 use super::{Classifier, LABELS_MAX, LANGUAGES_MAX, Label, TopicModel, features, format};
+use crate::files::{FileError, read_json_lines};
 
 /// What to train on.
 #[derive(Debug, Clone, Default)]
@@ -89,7 +90,7 @@ pub const FEATURES_MAX: usize = 1_000_000;
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     #[error(transparent)]
-    Data(#[from] DataError),
+    Data(#[from] FileError),
     #[error("{0}")]
     Config(&'static str),
     #[error("no label occurs in the training data")]
@@ -386,7 +387,7 @@ fn find_labels(files: &TrainingFiles, config: &TrainConfig) -> Result<Vec<String
     if labels.is_empty() {
         let mut found = BTreeSet::new();
         for path in files.data.iter().chain(&files.trusted) {
-            read_articles(path, |article| {
+            read_json_lines(path, |article: Article| {
                 for label in article.labels_named() {
                     if !found.contains(label) {
                         found.insert(label.to_owned());

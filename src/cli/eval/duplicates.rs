@@ -4,23 +4,25 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use newsprint::analyser::Submission;
 use newsprint::article::{Article, ArticleId, CollectionName};
 use newsprint::config::Limits;
-use newsprint::duplicates::train::article_id;
+use newsprint::duplicates::pairs::{
+    BackgroundArticle, Label, LabelledPair, article_id, read_pairs,
+};
 use newsprint::duplicates::{Counts, Judge, MatchKind, Probe, Sketch};
 use newsprint::engine::Engine;
+use newsprint::files::read_json_lines;
 use newsprint::store::{EmbeddedStore, StoreOptions};
 use newsprint::text::Document;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{check_minimums, parse_share};
 use crate::cli::block_on;
-use crate::cli::formats::{Line, Lines};
 use crate::cli::output::{self, BOLD, DIM};
 
 /// Measure how well duplicates are found
@@ -64,6 +66,7 @@ pub struct DuplicatesArgs {
 
 pub fn run(args: &DuplicatesArgs) -> Result<()> {
     let pairs = read_pairs(&args.file)?;
+    ensure!(!pairs.is_empty(), "{} holds no pairs", args.file.display());
     let background = read_background(&args.background, &pairs)?;
     let answers = block_on(ask(&pairs, &background, args.model.clone()))?;
     let report = Report::new(&pairs, &answers);
@@ -90,123 +93,23 @@ fn missed(report: &Report, args: &DuplicatesArgs) -> Vec<String> {
     missed
 }
 
-/// A labelled pair of articles.
-#[derive(Debug, PartialEq)]
-struct Pair {
-    a_id: String,
-    b_id: String,
-    a: Article,
-    b: Article,
-    label: Label,
-    is_borderline: bool,
-    group: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Label {
-    Other,
-    Partial,
-    Same,
-}
-
-#[derive(Deserialize)]
-struct PairLine {
-    a_id: String,
-    #[serde(default)]
-    b_id: String,
-    #[serde(default)]
-    a_title: String,
-    a_text: String,
-    #[serde(default)]
-    b_title: String,
-    b_text: String,
-    label: serde_json::Value,
-    #[serde(default)]
-    kind: String,
-    #[serde(default)]
-    op: String,
-    severity: Option<u32>,
-    #[serde(default)]
-    borderline: bool,
-}
-
-const LINE_BYTES_MAX: usize = 64 << 20;
-
-fn read_pairs(path: &Path) -> Result<Vec<Pair>> {
-    let mut pairs = Vec::new();
-    for_each_line(path, |text| {
-        pairs.push(pair(text)?);
-        Ok(())
-    })?;
-    ensure!(!pairs.is_empty(), "{} holds no pairs", path.display());
-    Ok(pairs)
-}
-
-/// An article of the background.
-#[derive(Deserialize)]
-struct ArticleLine {
-    id: String,
-    #[serde(default)]
-    title: String,
-    text: String,
-}
-
 /// All articles of the files, each once, but for those of the pairs.
-fn read_background(paths: &[PathBuf], pairs: &[Pair]) -> Result<Vec<Article>> {
+fn read_background(paths: &[PathBuf], pairs: &[LabelledPair]) -> Result<Vec<Article>> {
     let ids = pairs.iter().flat_map(|pair| [&pair.a_id, &pair.b_id]);
     let mut known: HashSet<String> = ids.map(|id| article_id(id).to_owned()).collect();
     let mut articles = Vec::new();
     for path in paths {
-        for_each_line(path, |text| {
-            let ArticleLine { id, title, text } = serde_json::from_slice(text)?;
+        read_json_lines(path, |BackgroundArticle { id, title, text }| {
             if known.insert(id) {
-                articles.push(Article { title, body: text, ..Article::default() });
+                articles.push(article(&title, &text));
             }
-            Ok(())
         })?;
     }
     Ok(articles)
 }
 
-/// Reads a file line by line, but for empty ones.
-fn for_each_line(path: &Path, mut read: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
-    let name = path.display();
-    let mut lines = Lines::open(path).with_context(|| format!("cannot read {name}"))?;
-    while let Some(line) =
-        lines.next(LINE_BYTES_MAX).with_context(|| format!("cannot read {name}"))?
-    {
-        let number = lines.line();
-        let Line::Text(text) = line else { bail!("{name} line {number} is too long") };
-        if !text.trim_ascii().is_empty() {
-            read(&text).with_context(|| format!("{name} line {number}"))?;
-        }
-    }
-    Ok(())
-}
-
-fn pair(json: &[u8]) -> Result<Pair> {
-    let line: PairLine = serde_json::from_slice(json)?;
-    let label = match (line.label.as_u64(), line.label.as_str()) {
-        (Some(0), _) => Label::Other,
-        (Some(_), _) => Label::Same,
-        (_, Some("partial")) => Label::Partial,
-        _ => bail!("label {} is none of 0, 1 and \"partial\"", line.label),
-    };
-    let group = match line.severity {
-        _ if !line.kind.is_empty() => line.kind,
-        Some(severity) => format!("{}:{severity}", line.op),
-        None => line.op,
-    };
-    let article = |title, body| Article { title, body, ..Article::default() };
-    Ok(Pair {
-        a_id: line.a_id,
-        b_id: line.b_id,
-        a: article(line.a_title, line.a_text),
-        b: article(line.b_title, line.b_text),
-        label,
-        is_borderline: line.borderline,
-        group,
-    })
+fn article(title: &str, body: &str) -> Article {
+    Article { title: title.to_owned(), body: body.to_owned(), ..Article::default() }
 }
 
 /// What was found out about a pair.
@@ -224,7 +127,7 @@ const SUBMISSIONS_IN_FLIGHT: usize = 1024;
 const MATCHES_MAX: usize = 100;
 
 async fn ask(
-    pairs: &[Pair],
+    pairs: &[LabelledPair],
     background: &[Article],
     model: Option<PathBuf>,
 ) -> Result<Vec<Answer>> {
@@ -236,7 +139,7 @@ async fn ask(
     let bar = output::progress_bar(steps as u64, output::BAR);
     bar.set_message("submitting");
     let background = background.iter().map(|article| (None, article));
-    let named = articles.into_iter().enumerate().map(|(number, article)| (Some(number), article));
+    let named = articles.iter().enumerate().map(|(number, article)| (Some(number), article));
     let numbered: Vec<(Option<usize>, &Article)> = background.chain(named).collect();
     for articles in numbered.chunks(SUBMISSIONS_IN_FLIGHT) {
         let mut begun = Vec::new();
@@ -255,7 +158,8 @@ async fn ask(
     let mut answers = Vec::new();
     for (pair, number) in pairs.iter().zip(numbers) {
         let id = name(number)?;
-        let analysis = engine.analyze(submission(None, &pair.b)).await?;
+        let analysis =
+            engine.analyze(submission(None, &article(&pair.b_title, &pair.b_text))).await?;
         let named = analysis.duplicates.matches.iter().find(|found| found.article_id == id);
         let found = named.and_then(|found| found.kind);
         answers.push(Answer { found, judged: judged(&judge, pair) });
@@ -266,15 +170,15 @@ async fn ask(
 }
 
 /// The first articles of all pairs, each once, and the number of every pair's among them.
-fn distinct_articles(pairs: &[Pair]) -> (Vec<&Article>, Vec<usize>) {
+fn distinct_articles(pairs: &[LabelledPair]) -> (Vec<Article>, Vec<usize>) {
     let mut known: HashMap<(&str, &str, &str), usize> = HashMap::new();
     let mut articles = Vec::new();
     let mut numbers = Vec::new();
     for pair in pairs {
-        let key = (pair.a_id.as_str(), pair.a.title.as_str(), pair.a.body.as_str());
+        let key = (pair.a_id.as_str(), pair.a_title.as_str(), pair.a_text.as_str());
         let number = *known.entry(key).or_insert(articles.len());
         if number == articles.len() {
-            articles.push(&pair.a);
+            articles.push(article(&pair.a_title, &pair.a_text));
         }
         numbers.push(number);
     }
@@ -296,9 +200,11 @@ fn submission(article_id: Option<ArticleId>, article: &Article) -> Submission {
     }
 }
 
-fn judged(judge: &Judge, pair: &Pair) -> Option<MatchKind> {
-    let sketch = |article: &Article| Sketch::new(&Document::new(&article.title, &article.body));
-    judge.compare(&Probe::new(&sketch(&pair.b), &Counts::default()), &sketch(&pair.a)).kind
+fn judged(judge: &Judge, pair: &LabelledPair) -> Option<MatchKind> {
+    let sketch = |title: &str, text: &str| Sketch::new(&Document::new(title, text));
+    let a = sketch(&pair.a_title, &pair.a_text);
+    let b = sketch(&pair.b_title, &pair.b_text);
+    judge.compare(&Probe::new(&b, &Counts::default()), &a).kind
 }
 
 fn is_same(kind: Option<MatchKind>) -> bool {
@@ -387,7 +293,7 @@ fn share(part: usize, whole: usize) -> f64 {
 }
 
 impl Report {
-    fn new(pairs: &[Pair], answers: &[Answer]) -> Self {
+    fn new(pairs: &[LabelledPair], answers: &[Answer]) -> Self {
         let mut report = Report {
             pairs: pairs.len(),
             scores: Scores::default(),
@@ -403,18 +309,18 @@ impl Report {
         report
     }
 
-    fn add(&mut self, pair: &Pair, answer: Answer) {
+    fn add(&mut self, pair: &LabelledPair, answer: Answer) {
         if answer.found == Some(MatchKind::Partial) {
             self.partial_right.add(pair.label == Label::Partial);
         }
-        match (pair.label, pair.is_borderline) {
+        match (pair.label, pair.borderline) {
             (Label::Partial, _) => self.partial.add(answer.found.is_some()),
-            (Label::Same, true) => self.borderline_same.add(is_same(answer.found)),
-            (Label::Other, true) => self.borderline_other.add(is_same(answer.found)),
+            (Label::Yes, true) => self.borderline_same.add(is_same(answer.found)),
+            (Label::No, true) => self.borderline_other.add(is_same(answer.found)),
             (label, false) => {
-                let is_duplicate = label == Label::Same;
+                let is_duplicate = label == Label::Yes;
                 self.scores.add(is_duplicate, answer);
-                self.groups.entry(pair.group.clone()).or_default().add(is_duplicate, answer);
+                self.groups.entry(pair.kind.clone()).or_default().add(is_duplicate, answer);
             }
         }
     }
@@ -478,45 +384,24 @@ fn write_groups(out: &mut impl Write, groups: &BTreeMap<String, Scores>) -> io::
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_pair_needs_no_titles() {
-        let check = |fields: &str, label: Label, group: &str| {
-            let json = format!(
-                r#"{{"a_id": "1", "b_id": "2", "a_text": "Ebb", "b_text": "Tide", {fields}}}"#
-            );
-            let pair = pair(json.as_bytes()).unwrap();
-            assert_eq!((pair.label, pair.group.as_str()), (label, group), "{json}");
-            assert_eq!((pair.a.title.as_str(), pair.b.body.as_str()), ("", "Tide"));
-        };
-        check(
-            r#""label": 1, "kind": "trim:2", "op": "trim", "severity": 2"#,
-            Label::Same,
-            "trim:2",
-        );
-        check(r#""label": 0, "op": "trim", "severity": 2"#, Label::Other, "trim:2");
-        check(r#""label": "partial", "borderline": true"#, Label::Partial, "");
-        for label in ["\"yes\"", "null", "-1"] {
-            let json = format!(r#"{{"a_id": "1", "a_text": "", "b_text": "", "label": {label}}}"#);
-            assert!(pair(json.as_bytes()).is_err(), "{label}");
-        }
-    }
-
-    fn sample(a_id: &str, text: &str, label: Label, is_borderline: bool) -> Pair {
-        Pair {
+    fn sample(a_id: &str, text: &str, label: Label, borderline: bool) -> LabelledPair {
+        LabelledPair {
             a_id: a_id.to_owned(),
             b_id: format!("{a_id}~edited"),
-            a: Article { body: text.to_owned(), ..Article::default() },
-            b: Article { body: text.to_owned(), ..Article::default() },
+            a_title: String::new(),
+            b_title: String::new(),
+            a_text: text.to_owned(),
+            b_text: text.to_owned(),
             label,
-            is_borderline,
-            group: "all".to_owned(),
+            kind: "all".to_owned(),
+            borderline,
         }
     }
 
     #[test]
     fn every_first_article_is_submitted_once() {
         let pairs = [("x", "Ebb"), ("y", "Ebb"), ("x", "Ebb"), ("x", "Tide")]
-            .map(|(id, text)| sample(id, text, Label::Same, false));
+            .map(|(id, text)| sample(id, text, Label::Yes, false));
         let (articles, numbers) = distinct_articles(&pairs);
         assert_eq!(articles.len(), 3);
         assert_eq!(numbers, [0, 1, 0, 2]);
@@ -528,7 +413,7 @@ mod tests {
         let path = folder.path().join("articles.jsonl");
         let line = |id: &str| format!("{{\"id\": \"{id}\", \"text\": \"Ebb\"}}\n");
         std::fs::write(&path, ["x", "y", "z", "y"].map(line).concat()).unwrap();
-        let pairs = [sample("outlet/x", "Ebb", Label::Same, false)];
+        let pairs = [sample("outlet/x", "Ebb", Label::Yes, false)];
         let articles = read_background(&[path.clone(), path], &pairs).unwrap();
         assert_eq!(articles.len(), 2);
     }
@@ -537,13 +422,13 @@ mod tests {
     fn only_settled_pairs_count() {
         use MatchKind::{Exact, Near, Partial};
         let cases = [
-            (Label::Same, false, Some(Near), Some(Near)),
-            (Label::Same, false, Some(Exact), Some(Exact)),
-            (Label::Same, false, Some(Partial), Some(Partial)),
-            (Label::Same, false, None, Some(Near)),
-            (Label::Other, false, Some(Near), Some(Near)),
-            (Label::Other, false, None, None),
-            (Label::Same, true, None, None),
+            (Label::Yes, false, Some(Near), Some(Near)),
+            (Label::Yes, false, Some(Exact), Some(Exact)),
+            (Label::Yes, false, Some(Partial), Some(Partial)),
+            (Label::Yes, false, None, Some(Near)),
+            (Label::No, false, Some(Near), Some(Near)),
+            (Label::No, false, None, None),
+            (Label::Yes, true, None, None),
             (Label::Partial, false, Some(Partial), Some(Partial)),
             (Label::Partial, true, None, None),
         ];
@@ -570,8 +455,8 @@ mod tests {
         let other = "Bakers of the old town vote on longer opening hours in May, in what their \
                      guild calls the largest change since it let women in, ninety years ago.";
         let mut pairs =
-            vec![sample("x", text, Label::Same, false), sample("y", text, Label::Other, false)];
-        pairs[1].b.body = other.to_owned();
+            vec![sample("x", text, Label::Yes, false), sample("y", text, Label::No, false)];
+        pairs[1].b_text = other.to_owned();
         let answers = ask(&pairs, &[], None).await.unwrap();
         assert_eq!(answers[0].found, Some(MatchKind::Exact));
         assert_eq!(answers[1], Answer { found: None, judged: None });

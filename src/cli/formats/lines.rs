@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Read};
 use std::path::Path;
 
-use super::compressed::unpack;
+use newsprint::files::unpack;
 
 pub struct Lines {
     reader: Box<dyn BufRead + Send>,

@@ -2,8 +2,8 @@
 //!
 //! What a file is, is told by its first bytes, and only where those could be anything by its name.
 
-mod compressed;
 mod folder;
+mod foreign;
 mod json;
 mod lines;
 mod table;
@@ -18,10 +18,12 @@ use clap::ValueEnum;
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 use newsprint::api::pb;
+use newsprint::files::{BUFFER_BYTES, unpack};
 
 use super::fields::{Mapping, Notes};
 use super::input::{display_name, is_stdin};
 use super::output;
+use foreign::foreign_format;
 pub use lines::{Line, Lines};
 
 /// A longer record is no article that any server takes, and has no place in memory.
@@ -120,7 +122,7 @@ impl Source {
         reading: &Reading,
     ) -> Result<Source> {
         let name = display_name(path);
-        let reader = compressed::unpack(packed).with_context(|| format!("cannot read {name}"))?;
+        let reader = unpack(packed).with_context(|| format!("cannot read {name}"))?;
         let (format, reader) = recognise(path, reader, reading)?;
         output::print_detail(&format!("{name} is read as {format:?}"));
         let mapping = reading.mapping.clone();
@@ -173,13 +175,13 @@ fn recognise(
 ) -> Result<(Format, Box<dyn BufRead + Send>)> {
     let name = display_name(path);
     let start = reader.fill_buf().with_context(|| format!("cannot read {name}"))?;
-    if let Some((what, todo)) = compressed::foreign_format(start) {
+    if let Some((what, todo)) = foreign_format(start) {
         bail!("{name} is {what}: {todo}");
     }
     let encoding = reading.encoding.or_else(|| utf_16(start));
     if encoding.is_some() {
         let decoded = DecodeReaderBytesBuilder::new().encoding(encoding).build(reader);
-        reader = Box::new(io::BufReader::with_capacity(compressed::BUFFER_BYTES, decoded));
+        reader = Box::new(io::BufReader::with_capacity(BUFFER_BYTES, decoded));
     }
     let reader = Box::new(Peeked::new(reader));
     let start = &reader.start.get_ref()[..reader.looked_at];
@@ -409,9 +411,18 @@ mod mutate;
 #[cfg(test)]
 pub mod tests {
     use std::fs;
+    use std::io::Write;
 
-    use super::compressed::tests::gzip;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
     use super::*;
+
+    pub fn gzip(content: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
 
     /// The titles of a file's articles or why there are none, what it is, and how it ended.
     fn titles(name: &str, content: &[u8]) -> Result<(Vec<String>, &'static str, Option<String>)> {

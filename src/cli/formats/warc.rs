@@ -196,7 +196,7 @@ fn response(bytes: &[u8]) -> Result<(String, Vec<u8>), Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::formats::compressed::tests::gzip;
+    use crate::cli::formats::tests::gzip;
 
     fn record(kind: &str, uri: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
         let head = format!(

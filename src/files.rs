@@ -1,8 +1,11 @@
-//! What lies within a compressed file, as far as it can be had.
+//! Files as they come: plain or compressed, and JSON Lines in them.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 
 use flate2::bufread::GzDecoder;
+use serde::de::DeserializeOwned;
 
 pub const BUFFER_BYTES: usize = 256 << 10;
 
@@ -71,31 +74,40 @@ fn is_only_zeros(reader: &mut impl BufRead) -> io::Result<bool> {
     }
 }
 
-/// What a file is by its first bytes, if it is nothing that can be read here, and what to do.
-pub fn foreign_format(start: &[u8]) -> Option<(&'static str, &'static str)> {
-    const UNPACK: &str = "unpack it first";
-    const EXPORT: &str = "export it as JSON Lines or CSV first";
-    let formats: [(&[u8], _, _); 11] = [
-        (b"PK\x03\x04", "a zip archive", UNPACK),
-        (b"PK\x05\x06", "an empty zip archive", UNPACK),
-        (b"BZh", "compressed with bzip2", UNPACK),
-        (b"\xfd7zXZ\0", "compressed with xz", UNPACK),
-        (b"\x04\x22\x4d\x18", "compressed with lz4", UNPACK),
-        (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", UNPACK),
-        (b"Rar!\x1a\x07", "a RAR archive", UNPACK),
-        (b"PAR1", "a Parquet file", EXPORT),
-        (b"SQLite format 3\0", "an SQLite database", EXPORT),
-        (b"%PDF-", "a PDF file", "take the text out of it first"),
-        (b"\xd0\xcf\x11\xe0", "an Office file", EXPORT),
-    ];
-    if start.get(257..262) == Some(b"ustar") {
-        return Some(("a tar archive", UNPACK));
+/// Why a file of JSON Lines cannot be read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{} line {line}: {source}", path.display())]
+    Line { path: PathBuf, line: usize, source: serde_json::Error },
+}
+
+/// Calls `each` with what stands in every line of a file, plain or compressed, in order. Empty lines
+/// are skipped.
+pub fn read_json_lines<T: DeserializeOwned>(
+    path: &Path,
+    mut each: impl FnMut(T),
+) -> Result<(), FileError> {
+    let read_error = |source| FileError::Read { path: path.to_owned(), source };
+    let mut reader = File::open(path).and_then(unpack).map_err(read_error)?;
+    let mut bytes = Vec::new();
+    for line in 1.. {
+        bytes.clear();
+        if reader.read_until(b'\n', &mut bytes).map_err(read_error)? == 0 {
+            break;
+        }
+        if bytes.trim_ascii().is_empty() {
+            continue;
+        }
+        let item = serde_json::from_slice(&bytes);
+        each(item.map_err(|source| FileError::Line { path: path.to_owned(), line, source })?);
     }
-    formats.iter().find(|(magic, ..)| start.starts_with(magic)).map(|&(_, what, todo)| (what, todo))
+    Ok(())
 }
 
 #[cfg(test)]
-pub mod tests {
+mod tests {
     use std::io::{Cursor, Write};
 
     use flate2::Compression;
@@ -103,7 +115,7 @@ pub mod tests {
 
     use super::*;
 
-    pub fn gzip(content: &[u8]) -> Vec<u8> {
+    fn gzip(content: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
         encoder.write_all(content).unwrap();
         encoder.finish().unwrap()
