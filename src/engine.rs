@@ -337,6 +337,13 @@ impl Engine {
         Ok(self.store.readiness()?)
     }
 
+    /// Takes nothing more to remember, and waits until all that was accepted is on disk.
+    pub async fn close(&self) {
+        if let Some(upkeep) = self.store.upkeep() {
+            upkeep.close().await;
+        }
+    }
+
     /// Removes from disk some of what is forgotten; tells whether more is left.
     pub async fn sweep(&self) -> Result<bool, EngineError> {
         match self.store.upkeep() {

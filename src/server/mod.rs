@@ -232,25 +232,26 @@ pub async fn run_with(
 
     tracing::info!(delay_seconds = delay.as_secs(), "draining");
     phase.send_replace(Phase::Draining);
-    tokio::select! {
-        () = tokio::time::sleep(delay) => {}
-        () = asked_to_stop(events.as_mut(), &engine, &doors) => {
-            tracing::warn!("asked to stop again; ending the calls in work");
-            return Ok(());
-        }
-    }
-    phase.send_replace(Phase::Ended);
-    let _ = drain.send(true);
-    tokio::select! {
-        ((), ()) = async { tokio::join!(serving.ended(), page_calls.ended()) } => {}
-        () = tokio::time::sleep(drain_max) => {
+    let drained = async {
+        tokio::time::sleep(delay).await;
+        phase.send_replace(Phase::Ended);
+        let _ = drain.send(true);
+        let ended = async { tokio::join!(serving.ended(), page_calls.ended()) };
+        if tokio::time::timeout(drain_max, ended).await.is_err() {
             tracing::warn!("calls were still in work at the end of the drain; ending them");
         }
+    };
+    tokio::select! {
+        () = drained => {}
         () = asked_to_stop(events, &engine, &doors) => {
             tracing::warn!("asked to stop again; ending the calls in work");
         }
     }
     traces.end().await;
+    // Other threads may hold the store for a moment longer than this program lives.
+    if let Some(engine) = engine.get() {
+        engine.close().await;
+    }
     tracing::info!("stopped");
     Ok(())
 }

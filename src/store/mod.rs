@@ -124,6 +124,10 @@ pub trait Upkeep: Send + Sync {
     /// Removes some of what is forgotten for good; tells whether more is left.
     async fn sweep(&self) -> Result<bool, StoreError>;
 
+    /// Takes nothing more, and waits until all that was accepted is written, and with it what
+    /// makes the next start a fast one.
+    async fn close(&self);
+
     /// What is taken up on this machine.
     fn usage(&self) -> Result<Usage, StoreError>;
 }

@@ -15,6 +15,7 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::program::{Program, get};
 use crate::server::{article, connect, free_address, test_config};
+use crate::store::words;
 use crate::texts::*;
 
 fn submission(id: &str, title: &str, body: &str) -> SubmitArticleRequest {
@@ -109,6 +110,34 @@ async fn the_level_of_the_log_is_read_again_on_sighup() {
     program.signal("TERM");
     let said = program.ended();
     assert!(said.iter().any(|line| line["level"] == "DEBUG"), "{said:?}");
+}
+
+/// Other threads may hold the store for a moment longer than the program lives.
+#[tokio::test]
+async fn the_program_ends_when_the_store_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let flags = ["--data", data.to_str().unwrap()];
+    let mut program = Program::start_in(&flags).await;
+    let mut client = program.articles().await;
+    for batch in 0..12 {
+        let article = |number| {
+            let body = words(number, 20).join(" ");
+            submission(&number.to_string(), "", &body).article.unwrap()
+        };
+        let articles = (100 * batch..100 * (batch + 1)).map(article).collect();
+        let request = BatchSubmitArticlesRequest { articles, ..Default::default() };
+        client.batch_submit_articles(request).await.unwrap();
+    }
+    program.signal("TERM");
+    let said = program.ended();
+    let place = |message: &str| said.iter().position(|line| line["message"] == message);
+    assert!(place("index written").is_some(), "{said:?}");
+    assert!(place("index written") < place("stopped"), "{said:?}");
+    assert!(data.join("newsprint.index").exists());
+
+    program = Program::start_in(&flags).await;
+    assert_eq!(program.wait_for("index read")["articles"], 1200);
 }
 
 #[tokio::test]

@@ -502,3 +502,47 @@ async fn a_text_that_came_very_often_is_answered_within_bounds(backend: &impl Ba
     assert_eq!(other.analysis.duplicates.verdict, Verdict::Unique);
     assert!(!other.analysis.duplicates.truncated);
 }
+
+/// What is deleted, revised or added after one start is so after the next.
+#[tokio::test]
+async fn the_index_that_is_written_at_the_end_is_read_at_the_start() {
+    const ARTICLES: u64 = 1200;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let written = || data.join("newsprint.index").exists();
+    let text = |seed: u64| untitled(&words(seed, 30));
+    let engine = open(&data);
+    for number in 0..ARTICLES {
+        submit(&engine, &number.to_string(), text(number)).await;
+    }
+    drop(engine);
+    let named = async |engine: &Engine, seed: u64| {
+        let found = engine.analyze(Submission {
+            article_id: None,
+            ..submission(&CollectionName::default(), "any", text(seed))
+        });
+        let matches = found.await.unwrap().duplicates.matches;
+        matches.into_iter().map(|found| found.article_id.to_string()).collect::<Vec<_>>()
+    };
+    for round in 0..3 {
+        assert!(written(), "round {round}");
+        let engine = open(&data);
+        assert!(!written(), "it is used once");
+        for number in [0, 700, ARTICLES - 1] {
+            let number = number + round * u64::from(number == 0);
+            assert_eq!(named(&engine, number).await, [number.to_string()], "round {round}");
+        }
+        let name = CollectionName::default();
+        engine.delete(&name, &ArticleId::new(round.to_string()).unwrap()).await.unwrap();
+        submit(&engine, &(100 + round).to_string(), text(5000 + round)).await;
+        submit(&engine, &format!("new-{round}"), text(6000 + round)).await;
+        drop(engine);
+    }
+    let engine = open(&data);
+    for round in 0..3 {
+        assert!(named(&engine, round).await.is_empty());
+        assert!(named(&engine, 100 + round).await.is_empty());
+        assert_eq!(named(&engine, 5000 + round).await, [(100 + round).to_string()]);
+        assert_eq!(named(&engine, 6000 + round).await, [format!("new-{round}")]);
+    }
+}

@@ -156,6 +156,7 @@ impl Checkpoint {
 
     /// The index of a collection; `None` if it is not there or cannot be read.
     pub fn index(&self, collection: CollectionNumber) -> Option<Index> {
+        let started = Instant::now();
         let pieces = self.collections.get(&collection)?;
         let index = read(&self.path, pieces, |pieces| {
             let mut failed = None;
@@ -163,7 +164,15 @@ impl Checkpoint {
             let index = Index::from_pieces(pieces);
             failed.map_or(index.ok_or_else(damaged), Err)
         });
-        index.inspect_err(told).ok()
+        let index = index.inspect_err(told).ok()?;
+        let (articles, elapsed) = (index.article_count(), started.elapsed());
+        tracing::info!(
+            collection,
+            articles,
+            duration_ms = elapsed.as_secs_f64() * 1e3,
+            "index read"
+        );
+        Some(index)
     }
 }
 

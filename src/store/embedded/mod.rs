@@ -105,7 +105,7 @@ impl Default for StoreOptions {
     }
 }
 
-/// A handle on the open store. Dropping it waits until everything accepted is written.
+/// A handle on the open store. Closing or dropping it waits until everything accepted is written.
 ///
 /// A write that fails closes the store for writing: what the disk has is not known then. As soon as
 /// its folder can be written to, it is opened again by itself. That is safe whatever the failure
@@ -113,8 +113,9 @@ impl Default for StoreOptions {
 /// a sync that failed their pages may count as written without being on the disk.
 pub struct EmbeddedStore {
     state: Arc<State>,
-    commands: Option<mpsc::Sender<Command>>,
-    writer: Option<JoinHandle<()>>,
+    /// `None` when the store is being closed.
+    commands: Mutex<Option<mpsc::Sender<Command>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
     /// Listings and wide searches that are done at the same time.
     reads: Semaphore,
     /// Turns at what long articles take beside.
@@ -277,8 +278,8 @@ impl EmbeddedStore {
         let reads = available_parallelism().map_or(2, usize::from).max(2);
         Ok(EmbeddedStore {
             state,
-            commands: Some(commands),
-            writer: Some(writer),
+            commands: Mutex::new(Some(commands)),
+            writer: Mutex::new(Some(writer)),
             reads: Semaphore::new(reads),
             long: Arc::new(Semaphore::new(reads)),
             backing_up: tokio::sync::Mutex::default(),
@@ -298,9 +299,16 @@ impl EmbeddedStore {
         command: impl FnOnce(Reply<T>) -> Command,
     ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let commands = self.commands.as_ref().ok_or_else(writer_gone)?;
+        let commands = self.commands.lock().clone().ok_or_else(writer_gone)?;
         commands.send(command(reply)).await.map_err(|_| writer_gone())?;
         Ok(answer)
+    }
+
+    /// Takes no more commands, and returns the thread that does those that there are, if nobody
+    /// waits for it yet.
+    fn end(&self) -> Option<JoinHandle<()>> {
+        self.commands.lock().take();
+        self.writer.lock().take()
     }
 
     /// Does what may take long on a thread that may block, a few at a time.
@@ -563,6 +571,14 @@ impl Upkeep for EmbeddedStore {
         backup::latest(folder)
     }
 
+    async fn close(&self) {
+        let writer = self.end();
+        let waited = tokio::task::spawn_blocking(|| wait_for(writer)).await;
+        if let Err(error) = waited {
+            tracing::error!(%error, "the store was not waited for");
+        }
+    }
+
     async fn sweep(&self) -> Result<bool, StoreError> {
         self.command(|reply| Command::Sweep { reply }).await
     }
@@ -615,10 +631,13 @@ fn writer_gone() -> StoreError {
 
 impl Drop for EmbeddedStore {
     fn drop(&mut self) {
-        self.commands.take();
-        if self.writer.take().map(JoinHandle::join).is_some_and(|ended| ended.is_err()) {
-            tracing::error!("the writer ended by a panic");
-        }
+        wait_for(self.end());
+    }
+}
+
+fn wait_for(writer: Option<JoinHandle<()>>) {
+    if writer.map(JoinHandle::join).is_some_and(|ended| ended.is_err()) {
+        tracing::error!("the writer ended by a panic");
     }
 }
 
