@@ -36,7 +36,7 @@ pub enum TrainError {
 const TRAINING_SETS: [(&str, &str, f64); 11] = [
     ("natural_modern", "modern", 5.0),
     ("natural_fresh", "fresh", 5.0),
-    ("pairs-labelled", "labelled", 5.0),
+    ("pairs-labelled", "labelled", 3.0),
     ("natural_briefs", "briefs", 3.0),
     ("natural_reuters_rule_labelled", "reuters", 4.0),
     ("webis_trec_web", "web", 1.0),
@@ -298,7 +298,7 @@ fn partial_examples(pairs: &[&Pair], made: &[MadeExample]) -> Vec<Example> {
     let mut examples = examples(pairs, |pair| {
         let is_graded =
             ["natural_modern", "natural_fresh", "pairs-labelled"].contains(&pair.set.as_str());
-        let set_weight = if is_graded { 5.0 } else { 1.0 };
+        let set_weight = if is_graded { 3.5 } else { 1.0 };
         Some(match pair.label {
             Label::Yes => (true, 0.3 * set_weight),
             Label::Partial => (true, 3.0 * set_weight),
