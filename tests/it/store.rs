@@ -425,14 +425,15 @@ async fn every_fingerprint_within_the_radius_is_found(backend: &impl Backend) {
 async fn what_retention_forgets_is_gone_at_once(backend: &impl Backend) {
     let engine = backend.open();
     let name = CollectionName::default();
-    let retention = Some(Duration::from_secs(2));
+    // Long enough for what comes after the sleep, on a busy machine too.
+    let retention = Some(Duration::from_secs(4));
     let settings = CollectionSettings { retention, ..CollectionSettings::default() };
     engine.update_collection(&name, settings).await.unwrap();
     let first = submit(&engine, "first", untitled(&words(3, 80))).await;
     let copy = submit(&engine, "copy", untitled(&words(3, 80))).await;
     assert_eq!(copy.analysis.duplicates.verdict, Verdict::Exact);
 
-    tokio::time::sleep(Duration::from_millis(3100)).await;
+    tokio::time::sleep(Duration::from_millis(5100)).await;
     let gone = engine.get(&name, &first.article_id).await;
     assert!(matches!(gone, Err(EngineError::Store(StoreError::NoArticle(_)))));
     let story = first.analysis.duplicates.story.unwrap().id;
