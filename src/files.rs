@@ -90,17 +90,25 @@ pub fn read_json_lines<T: DeserializeOwned>(
     mut each: impl FnMut(T),
 ) -> Result<(), FileError> {
     let read_error = |source| FileError::Read { path: path.to_owned(), source };
-    let mut reader = File::open(path).and_then(unpack).map_err(read_error)?;
+    // As everywhere on the command line, `-` is standard input.
+    let opened = if path == Path::new("-") {
+        unpack(io::stdin())
+    } else {
+        unpack(File::open(path).map_err(read_error)?)
+    };
+    let mut reader = opened.map_err(read_error)?;
     let mut bytes = Vec::new();
     for line in 1.. {
         bytes.clear();
         if reader.read_until(b'\n', &mut bytes).map_err(read_error)? == 0 {
             break;
         }
-        if bytes.trim_ascii().is_empty() {
+        let mark = if line == 1 { "\u{feff}" } else { "" };
+        let bytes = bytes.strip_prefix(mark.as_bytes()).unwrap_or(&bytes).trim_ascii();
+        if bytes.is_empty() {
             continue;
         }
-        let item = serde_json::from_slice(&bytes);
+        let item = serde_json::from_slice(bytes);
         each(item.map_err(|source| FileError::Line { path: path.to_owned(), line, source })?);
     }
     Ok(())
@@ -161,5 +169,18 @@ mod tests {
         assert_eq!(text, content);
         let (text, error) = read(&whole[..whole.len() / 2]);
         assert!(error.is_some() && content.starts_with(&text) && text.len() > content.len() / 4);
+    }
+
+    #[test]
+    fn json_lines_may_begin_with_a_mark_and_have_empty_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("numbers.jsonl");
+        std::fs::write(&path, "\u{feff}1\r\n\n2").unwrap();
+        let mut numbers = Vec::new();
+        read_json_lines(&path, |number: u32| numbers.push(number)).unwrap();
+        assert_eq!(numbers, [1, 2]);
+        std::fs::write(&path, "1\n\u{feff}2").unwrap();
+        let error = read_json_lines(&path, |_: u32| {}).unwrap_err();
+        assert!(matches!(error, FileError::Line { line: 2, .. }), "{error}");
     }
 }
