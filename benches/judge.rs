@@ -55,7 +55,9 @@ fn compare_unrelated<const BYTES: usize>(bencher: Bencher) {
     let pairs: Vec<_> = sketches.windows(2).collect();
     let judge = judge();
     let nothing = Counts::default();
-    each(bencher, &pairs, |pair| judge.compare(&Probe::new(&pair[0], &nothing), &pair[1]));
+    each(bencher, &pairs, |pair| {
+        judge.compare_candidate(&Probe::new(&pair[0], &nothing), &pair[1])
+    });
 }
 
 /// With the same text, its end cut off and another headline over it.
@@ -81,7 +83,9 @@ fn bench_copies<const BYTES: usize>(bencher: Bencher, counts: &Counts) {
         })
         .collect();
     let judge = judge();
-    each(bencher, &sketches, |(whole, start)| judge.compare(&Probe::new(whole, counts), start));
+    each(bencher, &sketches, |(whole, start)| {
+        judge.compare_candidate(&Probe::new(whole, counts), start)
+    });
 }
 
 /// Counts at their largest.

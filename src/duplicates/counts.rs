@@ -15,7 +15,7 @@ use std::array;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::shingles::{Shingles, shingles};
+use super::shingles::{Shingles, shingle, shingles};
 use super::sketch::{SHINGLE_WORDS, Sketch, WordCode};
 use crate::kernel::prefetch;
 use crate::text::bigram_hash;
@@ -286,8 +286,7 @@ impl Repeated {
     }
 
     fn number(&self, sketch: &Sketch, place: u32) -> Option<usize> {
-        let shingle = shingles(&sketch.text()[place as usize..][..SHINGLE_WORDS]).next()?;
-        self.0.number(shingle)
+        self.0.number(shingle(&sketch.text()[place as usize..][..SHINGLE_WORDS]))
     }
 
     fn has(&self, sketch: &Sketch, place: u32) -> bool {

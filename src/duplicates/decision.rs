@@ -182,7 +182,7 @@ impl Question<'_> {
                 findings.truncated = true;
                 continue;
             };
-            let comparison = self.judge.compare(&self.probe, &remembered.sketch);
+            let comparison = self.judge.compare_candidate(&self.probe, &remembered.sketch);
             match comparison.kind {
                 Some(kind) => {
                     matches += 1;
@@ -253,7 +253,7 @@ impl Question<'_> {
                 Some(found) => (Arc::clone(&found.remembered), found.comparison.kind),
                 None => {
                     let Some(remembered) = shelf.read(canonical)? else { continue };
-                    let kind = self.judge.compare(&self.probe, &remembered.sketch).kind;
+                    let kind = self.judge.compare_candidate(&self.probe, &remembered.sketch).kind;
                     (remembered, kind)
                 }
             };

@@ -5,9 +5,11 @@
 
 use std::collections::BTreeSet;
 
+use super::alignment::align;
 use super::counts::{Counts, STORY_COUNT_MAX, counted_as, others_by_word};
-use super::features::{FeatureVector, Knowledge, Probe, align, features, is_figure};
+use super::features::{Evidence, FeatureVector, is_figure};
 use super::pairs::Label;
+use super::probe::{Knowledge, Probe};
 use super::shingles::shingles;
 use super::sketch::{Sketch, WordCode};
 use crate::random::SplitMix64;
@@ -162,7 +164,7 @@ impl<'a> Maker<'a> {
         };
         let probe = Probe::new(&made.a, &nothing);
         let alignment = align(&probe, &made.b)?;
-        Some(features(&probe, &made.b, &alignment, &knowledge))
+        Some(Evidence::new(&probe, &made.b, &alignment).features(&knowledge))
     }
 
     fn article(&mut self) -> &'a Sketch {

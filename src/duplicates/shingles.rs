@@ -7,13 +7,24 @@ use super::sketch::{SHINGLE_WORDS, WordCode};
 /// All shingles of a text, in order. Four 16-bit words fill a machine word, so that a shingle is
 /// its own key.
 pub(super) fn shingles(text: &[WordCode]) -> impl Iterator<Item = u64> {
-    let next = |shingle: u64, word: &WordCode| shingle << u16::BITS | u64::from(word.bits());
     let (start, rest) = text.split_at(text.len().min(SHINGLE_WORDS - 1));
-    let mut shingle = start.iter().fold(0, next);
+    let mut last = shingle(start);
     rest.iter().map(move |word| {
-        shingle = next(shingle, word);
-        shingle
+        last = next(last, word);
+        last
     })
+}
+
+/// The shingle that these words are, [`SHINGLE_WORDS`] of them.
+#[inline]
+pub(super) fn shingle(words: &[WordCode]) -> u64 {
+    words.iter().fold(0, next)
+}
+
+/// The shingle that is one word further on.
+#[inline(always)]
+fn next(shingle: u64, word: &WordCode) -> u64 {
+    shingle << u16::BITS | u64::from(word.bits())
 }
 
 /// The distinct shingles of a text, numbered in the order of their first occurrence.

@@ -4,7 +4,10 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
-use super::features::{FEATURES, Sense, align, features};
+use super::alignment::{SHARED_ENOUGH, align, share_hardly_anything};
+use super::counts::STORY_COUNT_MAX;
+use super::features::{Evidence, FEATURES, Sense};
+use super::probe::Knowledge;
 use super::*;
 use crate::model::Model;
 use crate::text::Document;
@@ -88,7 +91,7 @@ fn feature(name: &str, a: &str, b: &str) -> f32 {
     let probe = Probe::new(&a, &nothing);
     let alignment = align(&probe, &b).expect("the two share enough");
     let place = FEATURES.iter().position(|(feature, _)| *feature == name).expect("a feature");
-    features(&probe, &b, &alignment, &probe.knowledge(&b, &alignment))[place]
+    Evidence::new(&probe, &b, &alignment).features(&probe.knowledge(&b, &alignment))[place]
 }
 
 /// The logarithm that features take of counts.
@@ -555,5 +558,87 @@ proptest! {
         if a.word_count() > 0 {
             prop_assert_eq!(compare(&a, &a).kind, Some(MatchKind::Exact));
         }
+    }
+}
+
+proptest! {
+    /// Whatever is known of the words, it never speaks more for a duplicate than was allowed for.
+    #[test]
+    fn no_knowledge_is_better_than_the_best(
+        titles in (any_text(), any_text()),
+        bodies in (any_text(), any_text()),
+        known in prop::collection::vec((1..40usize, 0..=STORY_COUNT_MAX), 1..60),
+        stories in 0..5000u64,
+    ) {
+        let a = Sketch::new(&Document::new(&titles.0, &bodies.0));
+        let b = Sketch::new(&Document::new(&titles.1, &bodies.1));
+        let nothing = Counts::default();
+        let probe = Probe::new(&a, &nothing);
+        if let Some(alignment) = align(&probe, &b) {
+            let evidence = Evidence::new(&probe, &b, &alignment);
+            let spread = |skipped: usize, len: usize| -> Vec<u8> {
+                let known = known.iter().cycle().skip(skipped);
+                known.flat_map(|&(words, others)| vec![others; words]).take(len).collect()
+            };
+            let knowledge = Knowledge {
+                stories,
+                probe_others: spread(0, a.text().len()),
+                other_others: spread(1, b.text().len()),
+            };
+            let best = evidence.features_at_best(stories);
+            let true_ones = evidence.features(&knowledge);
+            for (((name, sense), best), found) in FEATURES.iter().zip(best).zip(true_ones) {
+                let surplus = match sense {
+                    Sense::For => best - found,
+                    Sense::Against => found - best,
+                };
+                prop_assert!(surplus >= -1e-4, "{name}: {found} beside {best} at best");
+            }
+        }
+    }
+
+    /// To be sparing with candidates changes no answer.
+    #[test]
+    fn a_candidate_is_of_the_kind_that_the_pair_is(
+        titles in (any_text(), any_text()), bodies in (any_text(), any_text()),
+        filed in prop::collection::vec(any_text(), 0..6),
+    ) {
+        let sketch = |title: &str, body: &str| Sketch::new(&Document::new(title, body));
+        let (a, b) = (sketch(&titles.0, &bodies.0), sketch(&titles.1, &bodies.1));
+        let counts = Counts::default();
+        counts.add(&b, None);
+        filed.iter().for_each(|body| counts.add(&sketch("", body), None));
+        let probe = Probe::new(&a, &counts);
+        let (pair, candidate) = (JUDGE.compare(&probe, &b), JUDGE.compare_candidate(&probe, &b));
+        prop_assert_eq!(candidate.kind, pair.kind);
+        match pair.kind {
+            Some(_) => prop_assert_eq!(candidate, pair),
+            None => prop_assert!(
+                candidate.containment == 0.0 || candidate.probability >= pair.probability
+            ),
+        }
+    }
+}
+
+#[test]
+fn a_passage_is_found_wherever_it_stands() {
+    // Two long texts that share hardly more than the least that is looked into.
+    let words = |name: &str, count: usize| -> String {
+        (0..count).map(|word| format!("{name}{word} ")).collect()
+    };
+    for before in 0..8 {
+        let text = |name: &str| {
+            let passage = words("shared", SHARED_ENOUGH + SHINGLE_WORDS - 1);
+            words(name, 700 + before) + &passage + &words(&format!("{name}end"), 900)
+        };
+        let (a, b) = (text("here"), text("there"));
+        let (a, b) = (Document::new("", &a), Document::new("", &b));
+        let (a, b) = (Sketch::new(&a), Sketch::new(&b));
+        let nothing = Counts::default();
+        let probe = Probe::new(&a, &nothing);
+        assert!(!share_hardly_anything(&probe, &b), "{before}");
+        assert!(align(&probe, &b).is_some(), "{before}");
+        let other = Sketch::new(&Document::new("", &words("other", 1500)));
+        assert!(share_hardly_anything(&probe, &other));
     }
 }

@@ -9,12 +9,14 @@ use std::thread;
 use serde::Serialize;
 use thiserror::Error;
 
+use super::alignment::align;
 use super::counts::{Counts, Known};
-use super::features::{FEATURES, FeatureVector, Probe, Sense, align, features};
+use super::features::{Evidence, FEATURES, FeatureVector, Sense};
 use super::made::{Maker, RECIPES, Recipe};
 use super::pairs::{
     BackgroundArticle, Label, LabelledIds, LabelledPair, article_id, original_id, read_pairs,
 };
+use super::probe::Probe;
 use super::sketch::{Sketch, posting_keys};
 use super::trees::{Forest, Split, Tree, sigmoid};
 use super::{Judge, MatchKind};
@@ -239,7 +241,7 @@ fn view(pair: &Pair, counts: &Counts) -> Option<FeatureVector> {
     let probe = Probe::new(&pair.b, counts);
     let alignment = align(&probe, &pair.a)?;
     let knowledge = probe.knowledge(&pair.a, &alignment);
-    Some(features(&probe, &pair.a, &alignment, &knowledge))
+    Some(Evidence::new(&probe, &pair.a, &alignment).features(&knowledge))
 }
 
 /// All pairs of the sets that [`train`] learns from, of those that the folder has, and those of
