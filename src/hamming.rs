@@ -257,7 +257,7 @@ impl Search {
 }
 
 /// Adds to a list that is one of very many: doubling would leave a third of the memory unused.
-pub(crate) fn push_tightly<T>(list: &mut Vec<T>, item: T) {
+fn push_tightly<T>(list: &mut Vec<T>, item: T) {
     if list.len() == list.capacity() {
         list.reserve_exact(list.len() / 8 + 4);
     }
@@ -265,7 +265,7 @@ pub(crate) fn push_tightly<T>(list: &mut Vec<T>, item: T) {
 }
 
 /// Removes from a list that is one of very many, and gives back what it no longer needs.
-pub(crate) fn remove_tightly<T>(list: &mut Vec<T>, at: usize) {
+fn remove_tightly<T>(list: &mut Vec<T>, at: usize) {
     list.swap_remove(at);
     if list.len() < list.capacity() / 2 {
         list.shrink_to(list.len() + list.len() / 8);

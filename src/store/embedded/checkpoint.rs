@@ -36,7 +36,7 @@ const ARTICLES_MIN: usize = if cfg!(test) { 1 } else { 1024 };
 const BYTES_PER_ARTICLE: u64 = 128;
 
 /// Counted on whenever the pieces, or what has to be in them, change.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// So many threads read pieces at most, each of which goes so many ahead.
 const READERS_MAX: usize = 8;
@@ -82,7 +82,7 @@ pub(super) fn write(core: &Core) -> Result<(), StoreError> {
             let mut pieces = Vec::new();
             collection.published.read().index.write(|bytes| {
                 pieces.push(file.write(bytes)?);
-                Ok::<(), io::Error>(())
+                Ok(())
             })?;
             contents.collections.push((collection.number, pieces));
         }

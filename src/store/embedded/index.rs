@@ -2,10 +2,12 @@
 //! articles belong together. It can be built from what is on disk at any time, and written out.
 
 use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::io;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::postings::{Bucket, PostingLists};
+use super::lines::{LINE_BYTES, Line, List};
+use super::postings::{Outline, PostingLists, Reading};
 use crate::analysis::Fingerprint;
 use crate::article::Timestamp;
 use crate::duplicates::PostingKey;
@@ -277,31 +279,23 @@ impl Index {
 
     /// Writes the index out, piece by piece: all segments with their entries, then their posting
     /// lists. What else there is follows from these.
-    pub fn write<E>(&self, mut write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-        let mut bytes = Vec::with_capacity(2 * PIECE_BYTES);
+    pub fn write(&self, mut write: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         for Segment { first, entries, postings, .. } in &self.segments {
-            bytes.clear();
-            bytes.push(Piece::SEGMENT);
-            bytes.extend(first.to_le_bytes());
-            bytes.extend((postings.bucket_count() as u64).to_le_bytes());
-            write(&bytes)?;
+            let outline = postcard::to_stdvec(&postings.outline()).map_err(io::Error::other)?;
+            write(&[&[Piece::SEGMENT][..], &first.to_le_bytes(), &outline].concat())?;
             for chunk in &entries.chunks {
-                bytes.clear();
-                bytes.push(Piece::ENTRIES);
-                bytes.extend(chunk.iter().flat_map(|entry| entry.to_bytes()));
-                write(&bytes)?;
+                let entries = chunk.iter().flat_map(|entry| entry.to_bytes());
+                write(&Piece::bytes(Piece::ENTRIES, entries))?;
             }
         }
         for Segment { postings, .. } in &self.segments {
-            let mut number = 0;
-            while number < postings.bucket_count() {
-                bytes.clear();
-                bytes.push(Piece::BUCKETS);
-                while number < postings.bucket_count() && bytes.len() < PIECE_BYTES {
-                    postings.write_bucket(number, &mut bytes);
-                    number += 1;
-                }
-                write(&bytes)?;
+            let (buckets, lines) = postings.parts();
+            for buckets in buckets.chunks(PIECE_BYTES / size_of::<List>()) {
+                let buckets = buckets.iter().flat_map(|bucket| bucket.to_bytes());
+                write(&Piece::bytes(Piece::BUCKETS, buckets))?;
+            }
+            for lines in lines.chunks(PIECE_BYTES / LINE_BYTES) {
+                write(&Piece::bytes(Piece::LINES, lines.iter().flat_map(Line::bytes)))?;
             }
         }
         Ok(())
@@ -310,16 +304,17 @@ impl Index {
     /// The index that was written in these pieces; `None` if they are of none.
     pub fn from_pieces(pieces: impl Iterator<Item = Piece>) -> Option<Self> {
         let mut index = Index::default();
-        let mut bucket_counts = Vec::new();
+        let mut outlines = Vec::new();
         let mut pieces = pieces.peekable();
-        while let Some(piece) = pieces.next_if(|piece| !matches!(piece, Piece::Buckets(_))) {
+        let is_of_postings = |piece: &Piece| matches!(piece, Piece::Buckets(_) | Piece::Lines(_));
+        while let Some(piece) = pieces.next_if(|piece| !is_of_postings(piece)) {
             match piece {
-                Piece::Segment { first, bucket_count } => {
+                Piece::Segment { first, postings } => {
                     index.segments.push(Segment::new(first));
-                    bucket_counts.push(bucket_count);
+                    outlines.push(postings);
                 }
                 Piece::Entries(chunk) => index.segments.last_mut()?.entries.chunks.push(chunk),
-                Piece::Buckets(_) => return None,
+                Piece::Buckets(_) | Piece::Lines(_) => return None,
             }
         }
         // Most of the time goes into memory that is touched for the first time: three threads
@@ -331,13 +326,16 @@ impl Index {
             let fingerprints =
                 scope.spawn(move || entries().map(Entries::fingerprints).collect::<Vec<_>>());
             let stories = scope.spawn(|| index.found_stories());
-            for bucket_count in bucket_counts {
-                let mut buckets: Vec<Bucket> = Vec::with_capacity(bucket_count);
-                while buckets.len() < bucket_count {
-                    let Some(Piece::Buckets(some)) = pieces.next() else { return None };
-                    buckets.extend(some);
+            for outline in outlines {
+                let mut reading = Reading::new(outline);
+                while reading.needs_more() {
+                    match pieces.next()? {
+                        Piece::Buckets(buckets) => reading.add_buckets(&buckets),
+                        Piece::Lines(lines) => reading.add_lines(&lines),
+                        Piece::Segment { .. } | Piece::Entries(_) => return None,
+                    }
                 }
-                postings.push(PostingLists::from_buckets(buckets)?);
+                postings.push(reading.finish()?);
             }
             Some((fingerprints.join().ok()?, stories.join().ok()?))
         })?;
@@ -541,12 +539,16 @@ impl Index {
 
 /// A part of an index as it is written out by [`Index::write`].
 pub enum Piece {
-    /// A segment begins, with this submission, and has so many buckets of postings.
-    Segment { first: Seq, bucket_count: usize },
+    /// A segment begins, with this submission.
+    Segment {
+        first: Seq,
+        postings: Outline,
+    },
     /// A chunk of its entries.
     Entries(Vec<PackedEntry>),
-    /// Some of its buckets, in order.
-    Buckets(Vec<Bucket>),
+    /// Some buckets of its postings, and some of the lines that these are in, in order.
+    Buckets(Vec<List>),
+    Lines(Vec<[u8; LINE_BYTES]>),
 }
 
 /// A piece is about so large, or holds a chunk of entries.
@@ -556,23 +558,35 @@ impl Piece {
     const SEGMENT: u8 = 1;
     const ENTRIES: u8 = 2;
     const BUCKETS: u8 = 3;
+    const LINES: u8 = 4;
+
+    fn bytes(kind: u8, content: impl Iterator<Item = u8>) -> Vec<u8> {
+        std::iter::once(kind).chain(content).collect()
+    }
 
     /// `None` if the bytes are no piece.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (&kind, bytes) = bytes.split_first()?;
         Some(match kind {
             Self::SEGMENT => {
-                let [first, bucket_count] = *bytes.as_chunks().0 else { return None };
+                let (first, outline) = bytes.split_first_chunk()?;
                 Piece::Segment {
-                    first: Seq::from_le_bytes(first),
-                    bucket_count: u64::from_le_bytes(bucket_count) as usize,
+                    first: Seq::from_le_bytes(*first),
+                    postings: postcard::from_bytes(outline).ok()?,
                 }
             }
             Self::ENTRIES => {
                 let (entries, []) = bytes.as_chunks() else { return None };
                 Piece::Entries(entries.iter().copied().map(PackedEntry::from_bytes).collect())
             }
-            Self::BUCKETS => Piece::Buckets(PostingLists::read_buckets(bytes)?),
+            Self::BUCKETS => {
+                let (buckets, []) = bytes.as_chunks() else { return None };
+                Piece::Buckets(buckets.iter().copied().map(List::from_bytes).collect())
+            }
+            Self::LINES => {
+                let (lines, []) = bytes.as_chunks() else { return None };
+                Piece::Lines(lines.to_vec())
+            }
             _ => return None,
         })
     }
@@ -913,7 +927,7 @@ mod tests {
         let mut pieces = Vec::new();
         let write = |bytes: &[u8]| {
             pieces.push(Piece::from_bytes(bytes).unwrap());
-            Ok::<(), ()>(())
+            Ok(())
         };
         index.write(write).unwrap();
         Index::from_pieces(pieces.into_iter()).unwrap()

@@ -11,6 +11,7 @@ mod collection;
 mod commit;
 mod index;
 mod integrity;
+mod lines;
 mod load;
 mod page;
 mod postings;

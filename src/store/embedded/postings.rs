@@ -3,9 +3,11 @@
 use std::thread::available_parallelism;
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
+use super::lines::{LINE_BYTES, LISTS_FETCHED, Lines, List};
 use crate::duplicates::PostingKey;
-use crate::hamming::{SLOT_MAX, Slot, push_tightly, remove_tightly};
+use crate::hamming::{SLOT_MAX, Slot};
 use crate::kernel::prefetch;
 
 /// A list that has grown this long is of a shingle that says nothing: boilerplate, an agency's
@@ -13,74 +15,105 @@ use crate::kernel::prefetch;
 pub const LIST_LEN_MAX: usize = 32;
 
 /// Postings a bucket holds on average when the next one is split.
-const BUCKET_LEN: usize = 32;
+const BUCKET_LEN: usize = 24;
 
 /// So many postings are worth another thread when all of them are settled.
 const POSTINGS_PER_THREAD: usize = 1 << 18;
 
-/// The fewest buckets there are. The bits of a key that they tell are not kept in the postings.
-const BUCKETS_MIN: usize = 1 << BUCKETS_MIN_LOG2;
-const BUCKETS_MIN_LOG2: u32 = 8;
+/// The fewest buckets there are.
+const BUCKETS_MIN: usize = 1 << 8;
 
-/// Posting lists, six bytes a posting, in buckets addressed by the last bits of the key. There
-/// is one more bucket whenever the postings have become too many for those there are (Litwin,
-/// "Linear Hashing: A New Tool for File and Table Addressing", VLDB 1980): no insertion ever waits
-/// for a whole table to be moved, and no table is half empty.
+/// From so many buckets on a posting takes five bytes instead of six.
+const BUCKETS_MANY: usize = 1 << 16;
+
+/// Posting lists in buckets addressed by the last bits of the key. There is one more bucket
+/// whenever the postings have become too many for those there are (Litwin, "Linear Hashing: A New
+/// Tool for File and Table Addressing", VLDB 1980): no table is half empty, and no insertion waits
+/// for a whole table to be moved but the one, in the life of a collection, that makes postings
+/// narrower.
 #[derive(Debug)]
 pub struct PostingLists {
-    buckets: Vec<Bucket>,
+    packing: Packing,
+    buckets: Vec<List>,
+    lines: Lines,
     len: usize,
+    /// What was appended and is not settled, by the last bits of its keys. Mostly there is none.
+    appended: Vec<Vec<Appended>>,
 }
 
-/// Postings in no particular order.
-pub type Bucket = Vec<Posting>;
-
-/// The first 24 bits of a key, which with those that the bucket tells are all of it, and a slot of
-/// 24 bits.
+/// What is kept of a key: the bits that not every bucket's number tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Posting([u8; 6]);
+struct Packing {
+    /// The last bits of the key, which are told.
+    told_bits: u32,
+}
 
-const SLOT_BITS: u32 = Slot::BITS - SLOT_MAX.leading_zeros();
-
-impl Posting {
-    fn new(key: PostingKey, slot: Slot) -> Self {
-        Self::from_bits(u64::from(key >> BUCKETS_MIN_LOG2) << SLOT_BITS | u64::from(slot))
+impl Packing {
+    /// For so many buckets.
+    fn of(bucket_count: usize) -> Self {
+        let told = if bucket_count < BUCKETS_MANY { BUCKETS_MIN } else { BUCKETS_MANY };
+        Packing { told_bits: told.ilog2() }
     }
 
-    fn from_bits(bits: u64) -> Self {
-        let [a, b, c, d, e, f, ..] = bits.to_le_bytes();
-        Posting([a, b, c, d, e, f])
+    fn lines(self) -> Lines {
+        Lines::new((PostingKey::BITS - self.told_bits).div_ceil(u8::BITS) as usize)
     }
 
-    fn bits(self) -> u64 {
+    fn kept(self, key: PostingKey) -> u32 {
+        key >> self.told_bits
+    }
+
+    /// The key of which this is kept in a bucket of this number.
+    fn key(self, kept: u32, bucket: usize) -> PostingKey {
+        kept << self.told_bits | (bucket & ((1 << self.told_bits) - 1)) as PostingKey
+    }
+}
+
+/// The first 24 bits of a key, and a slot.
+#[derive(Debug, Clone, Copy)]
+struct Appended([u8; 6]);
+
+impl Appended {
+    fn new(kept: u32, slot: Slot) -> Self {
+        let [a, b, c, d, e, f, ..] = (u64::from(kept) << SLOT_BITS | u64::from(slot)).to_le_bytes();
+        Appended([a, b, c, d, e, f])
+    }
+
+    /// Orders by key, then by slot.
+    fn posting(self) -> u64 {
         let [a, b, c, d, e, f] = self.0;
         u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
     }
+}
 
-    fn slot(self) -> Slot {
-        self.bits() as Slot & SLOT_MAX
-    }
+const SLOT_BITS: u32 = Slot::BITS - SLOT_MAX.leading_zeros();
 
-    /// The key, in a bucket of this number.
-    fn key(self, bucket: usize) -> PostingKey {
-        let known = bucket & (BUCKETS_MIN - 1);
-        ((self.bits() >> SLOT_BITS) as PostingKey) << BUCKETS_MIN_LOG2 | known as PostingKey
-    }
-
-    fn has_key_of(self, other: Posting) -> bool {
-        (self.bits() ^ other.bits()) >> SLOT_BITS == 0
-    }
+/// What is kept of the key of an appended posting, and its slot.
+fn kept_and_slot(posting: u64) -> (u32, Slot) {
+    ((posting >> SLOT_BITS) as u32, posting as Slot & SLOT_MAX)
 }
 
 impl Default for PostingLists {
     fn default() -> Self {
-        PostingLists { buckets: vec![Vec::new(); BUCKETS_MIN], len: 0 }
+        PostingLists::with_buckets(BUCKETS_MIN)
     }
 }
 
 impl PostingLists {
+    fn with_buckets(count: usize) -> Self {
+        let packing = Packing::of(count);
+        PostingLists {
+            packing,
+            buckets: vec![List::EMPTY; count],
+            lines: packing.lines(),
+            len: 0,
+            appended: Vec::new(),
+        }
+    }
+
     /// Adds a slot under a key, unless one that `stands_for_it` is there already.
     pub fn insert(&mut self, key: PostingKey, slot: Slot, stands_for_it: impl Fn(Slot) -> bool) {
+        debug_assert!(slot <= SLOT_MAX);
         let mut len = 0;
         for other in self.list(key) {
             if stands_for_it(other) {
@@ -89,46 +122,56 @@ impl PostingLists {
             len += 1;
         }
         if len < LIST_LEN_MAX {
-            self.append(key, slot);
+            self.put(self.bucket(key), key, slot);
             if self.len > self.buckets.len() * BUCKET_LEN {
                 self.split();
             }
         }
     }
 
-    /// Adds a slot under a key without a look at what is there: [`Self::settle`] is to follow.
-    pub fn append(&mut self, key: PostingKey, slot: Slot) {
-        debug_assert!(slot <= SLOT_MAX);
-        let bucket = self.bucket(key);
-        push_tightly(&mut self.buckets[bucket], Posting::new(key, slot));
+    fn put(&mut self, bucket: usize, key: PostingKey, slot: Slot) {
+        self.lines.push(&mut self.buckets[bucket], self.packing.kept(key), slot);
         self.len += 1;
     }
 
-    /// Makes of what was appended what inserting it in the order of the slots would have made.
-    /// `stands_for` tells whether a slot is not needed under a key where an earlier one is.
+    /// Adds a slot under a key without a look at what is there. It cannot be found until
+    /// [`Self::settle`] is called.
+    pub fn append(&mut self, key: PostingKey, slot: Slot) {
+        debug_assert!(slot <= SLOT_MAX);
+        self.appended.resize(BUCKETS_MIN, Vec::new());
+        let kept = Packing::of(BUCKETS_MIN).kept(key);
+        self.appended[key as usize % BUCKETS_MIN].push(Appended::new(kept, slot));
+    }
+
+    /// Makes of what was appended, to empty lists, what inserting it in the order of the slots
+    /// would have made. `stands_for` tells whether a slot is not needed under a key where an
+    /// earlier one is.
     ///
-    /// Appending to few buckets and then cutting each of them up at once is many times faster than
-    /// inserting, where every posting has to wait for memory. Several threads share the work.
+    /// Appending to few long lists and then cutting each of them up at once is many times faster
+    /// than inserting, where every posting has to wait for memory. Several threads share the work.
     pub fn settle(&mut self, stands_for: impl Fn(Slot, Slot) -> bool + Sync) {
-        let count = BUCKETS_MIN.max(self.len / BUCKET_LEN);
+        let appended = std::mem::take(&mut self.appended);
+        let len: usize = appended.iter().map(Vec::len).sum();
+        *self = PostingLists::with_buckets(BUCKETS_MIN.max(len / BUCKET_LEN));
+        let count = self.buckets.len();
+        let few = Packing::of(BUCKETS_MIN);
         let threads = available_parallelism().map_or(1, usize::from);
-        let threads = threads.min(1 + self.len / POSTINGS_PER_THREAD);
-        let few = std::mem::replace(&mut self.buckets, vec![Vec::new(); count]);
-        self.len = 0;
-        let few = Mutex::new(few.into_iter().enumerate());
+        let threads = threads.min(1 + len / POSTINGS_PER_THREAD);
+        let appended = Mutex::new(appended.into_iter().enumerate());
         std::thread::scope(|scope| {
             let (sender, all_settled) = std::sync::mpsc::sync_channel(0);
             for _ in 0..threads {
-                let (sender, few, stands_for) = (sender.clone(), &few, &stands_for);
+                let (sender, appended, stands_for) = (sender.clone(), &appended, &stands_for);
                 scope.spawn(move || {
                     let mut parts: Vec<Vec<u64>> = vec![Vec::new(); count.div_ceil(BUCKETS_MIN)];
-                    let next = || few.lock().next();
-                    while let Some((number, bucket)) = next() {
-                        // All buckets that postings of this one go to have its number as their
-                        // last bits.
-                        for posting in bucket {
-                            let part = bucket_number(posting.key(number), count) / BUCKETS_MIN;
-                            parts[part].push(posting.bits());
+                    let next = || appended.lock().next();
+                    while let Some((number, postings)) = next() {
+                        // All buckets that these postings go to have this number as their last
+                        // bits.
+                        for posting in postings.into_iter().map(Appended::posting) {
+                            let (kept, _) = kept_and_slot(posting);
+                            let bucket = bucket_number(few.key(kept, number), count);
+                            parts[bucket / BUCKETS_MIN].push(posting);
                         }
                         let cut: Vec<_> =
                             parts.iter_mut().map(|part| settled(part, stands_for)).collect();
@@ -141,38 +184,34 @@ impl PostingLists {
             drop(sender);
             for (number, parts) in all_settled {
                 for (part, postings) in parts.into_iter().enumerate() {
-                    if !postings.is_empty() {
-                        self.len += postings.len();
-                        self.buckets[part * BUCKETS_MIN + number] = postings;
+                    let bucket = part * BUCKETS_MIN + number;
+                    for (kept, slot) in postings.into_iter().map(kept_and_slot) {
+                        self.put(bucket, few.key(kept, number), slot);
                     }
                 }
             }
         });
     }
 
-    /// Has these keys' buckets fetched. Done at once, the processor waits for memory once; done
-    /// bucket by bucket, it would wait for each in turn.
+    /// Has these keys' buckets fetched.
     pub fn fetch(&self, keys: &[PostingKey]) {
-        const POSTINGS_PER_CACHE_LINE: usize = 64 / size_of::<Posting>();
-        for bucket in keys.iter().map(|&key| &self.buckets[self.bucket(key)]) {
-            bucket.iter().step_by(POSTINGS_PER_CACHE_LINE).for_each(prefetch);
+        for keys in keys.chunks(LISTS_FETCHED) {
+            keys.iter().for_each(|&key| prefetch(&self.buckets[self.bucket(key)]));
+            self.lines.fetch(keys.iter().map(|&key| self.buckets[self.bucket(key)]));
         }
     }
 
     /// Removes a posting; tells whether it was there.
     pub fn remove(&mut self, key: PostingKey, slot: Slot) -> bool {
         let bucket = self.bucket(key);
-        let bucket = &mut self.buckets[bucket];
-        let place = bucket.iter().position(|&posting| posting == Posting::new(key, slot));
-        if let Some(place) = place {
-            remove_tightly(bucket, place);
-            self.len -= 1;
-        }
-        place.is_some()
+        let kept = self.packing.kept(key);
+        let is_removed = self.lines.remove(&mut self.buckets[bucket], kept, slot);
+        self.len -= usize::from(is_removed);
+        is_removed
     }
 
     pub fn contains(&self, key: PostingKey, slot: Slot) -> bool {
-        self.buckets[self.bucket(key)].contains(&Posting::new(key, slot))
+        self.list(key).any(|other| other == slot)
     }
 
     /// Appends the slots under a key, unless they are too many to mean anything.
@@ -184,40 +223,23 @@ impl PostingLists {
         }
     }
 
-    pub fn bucket_count(&self) -> usize {
-        self.buckets.len()
-    }
-
-    /// Appends a bucket to bytes: how many postings it has, in four bytes, and six for each.
-    pub fn write_bucket(&self, number: usize, bytes: &mut Vec<u8>) {
-        let bucket = &self.buckets[number];
-        bytes.extend((bucket.len() as u32).to_le_bytes());
-        bytes.extend(bucket.iter().flat_map(|posting| posting.0));
-    }
-
-    /// All buckets that were written one behind the other; `None` if that is no such thing.
-    pub fn read_buckets(mut bytes: &[u8]) -> Option<Vec<Bucket>> {
-        let mut buckets = Vec::new();
-        while !bytes.is_empty() {
-            let (len, rest) = bytes.split_first_chunk()?;
-            let len = (u32::from_le_bytes(*len) as usize).checked_mul(size_of::<Posting>())?;
-            let (postings, rest) = rest.split_at_checked(len)?;
-            buckets.push(postings.as_chunks().0.iter().copied().map(Posting).collect());
-            bytes = rest;
+    /// What is to be known before the buckets and lines are read.
+    pub fn outline(&self) -> Outline {
+        Outline {
+            bucket_count: self.buckets.len() as u64,
+            line_count: self.lines.count() as u64,
+            len: self.len as u64,
+            free: self.lines.free(),
         }
-        Some(buckets)
     }
 
-    /// The lists that have these buckets; `None` if these are none.
-    pub fn from_buckets(buckets: Vec<Bucket>) -> Option<Self> {
-        let len = buckets.iter().map(Vec::len).sum();
-        (buckets.len() >= BUCKETS_MIN).then_some(PostingLists { buckets, len })
+    /// All buckets in order, and all lines.
+    pub fn parts(&self) -> (&[List], &Lines) {
+        (&self.buckets, &self.lines)
     }
 
     fn list(&self, key: PostingKey) -> impl Iterator<Item = Slot> {
-        let wanted = Posting::new(key, 0);
-        let bucket = self.buckets[self.bucket(key)].iter();
-        bucket.filter(move |posting| posting.has_key_of(wanted)).map(|posting| posting.slot())
+        self.lines.find(self.buckets[self.bucket(key)], self.packing.kept(key))
     }
 
     fn bucket(&self, key: PostingKey) -> usize {
@@ -228,14 +250,78 @@ impl PostingLists {
     fn split(&mut self) {
         let added = self.buckets.len();
         let stand_in = added - (1 << added.ilog2());
-        self.buckets.push(Vec::new());
-        let mut postings = std::mem::take(&mut self.buckets[stand_in]);
-        let is_moved = |posting: &mut Posting| self.bucket(posting.key(stand_in)) == added;
-        let mut moved: Vec<Posting> = postings.extract_if(.., is_moved).collect();
-        moved.shrink_to_fit();
-        postings.shrink_to_fit();
-        self.buckets[stand_in] = postings;
-        self.buckets[added] = moved;
+        self.buckets.push(List::EMPTY);
+        let mut postings = Vec::with_capacity(4 * BUCKET_LEN);
+        let list = std::mem::replace(&mut self.buckets[stand_in], List::EMPTY);
+        self.lines.drain(list, &mut postings);
+        for (kept, slot) in postings {
+            let bucket = self.bucket(self.packing.key(kept, stand_in));
+            self.lines.push(&mut self.buckets[bucket], kept, slot);
+        }
+        if Packing::of(self.buckets.len()) != self.packing {
+            self.repack();
+        }
+    }
+
+    /// Packs all postings as so many buckets allow.
+    fn repack(&mut self) {
+        let packing = Packing::of(self.buckets.len());
+        let mut lines = packing.lines();
+        for (number, bucket) in self.buckets.iter_mut().enumerate() {
+            let before = std::mem::replace(bucket, List::EMPTY);
+            for (kept, slot) in self.lines.items(before) {
+                lines.push(bucket, packing.kept(self.packing.key(kept, number)), slot);
+            }
+        }
+        (self.packing, self.lines) = (packing, lines);
+    }
+}
+
+/// How many buckets, lines and postings there are, and which line is free.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Outline {
+    bucket_count: u64,
+    line_count: u64,
+    len: u64,
+    free: List,
+}
+
+/// Posting lists that are being read.
+pub struct Reading {
+    outline: Outline,
+    buckets: Vec<List>,
+    lines: Lines,
+}
+
+impl Reading {
+    pub fn new(outline: Outline) -> Self {
+        let packing = Packing::of(outline.bucket_count as usize);
+        Reading { outline, buckets: Vec::new(), lines: packing.lines() }
+    }
+
+    pub fn needs_more(&self) -> bool {
+        let Outline { bucket_count, line_count, .. } = self.outline;
+        (self.buckets.len() as u64) < bucket_count || (self.lines.count() as u64) < line_count
+    }
+
+    pub fn add_buckets(&mut self, buckets: &[List]) {
+        self.buckets.extend_from_slice(buckets);
+    }
+
+    pub fn add_lines(&mut self, lines: &[[u8; LINE_BYTES]]) {
+        self.lines.extend(lines);
+    }
+
+    /// `None` if what was read is of no posting lists.
+    pub fn finish(self) -> Option<PostingLists> {
+        let Reading { outline, buckets, lines } = self;
+        let is_whole = buckets.len() as u64 == outline.bucket_count
+            && buckets.len() >= BUCKETS_MIN
+            && lines.count() as u64 == outline.line_count
+            && buckets.iter().all(|&bucket| lines.is_there(bucket));
+        let lines = is_whole.then(|| lines.with_free(outline.free))??;
+        let packing = Packing::of(buckets.len());
+        Some(PostingLists { packing, buckets, lines, len: outline.len as usize, appended: vec![] })
     }
 }
 
@@ -247,30 +333,30 @@ fn bucket_number(key: PostingKey, count: usize) -> usize {
     if number < count { number } else { number - numbers / 2 }
 }
 
-/// Takes a bucket's postings, and gives what is left where equal keys have been looked at.
-fn settled(postings: &mut Vec<u64>, stands_for: impl Fn(Slot, Slot) -> bool) -> Bucket {
+/// Takes postings of one bucket, and gives what is left where equal keys have been looked at.
+fn settled(postings: &mut Vec<u64>, stands_for: impl Fn(Slot, Slot) -> bool) -> Vec<u64> {
     postings.sort_unstable();
-    let mut kept: Vec<Posting> = Vec::with_capacity(postings.len());
+    let mut kept: Vec<u64> = Vec::with_capacity(postings.len());
     // Where the list of the key at hand begins.
     let mut first = 0;
-    for &bits in postings.iter() {
-        let posting = Posting::from_bits(bits);
-        if kept.get(first).is_some_and(|other| !other.has_key_of(posting)) {
+    for &posting in postings.iter() {
+        let (key, slot) = kept_and_slot(posting);
+        if kept.get(first).is_some_and(|&other| kept_and_slot(other).0 != key) {
             first = kept.len();
         }
         let list = &kept[first..];
-        let is_needed = !list.iter().any(|kept| stands_for(kept.slot(), posting.slot()));
+        let is_needed = !list.iter().any(|&earlier| stands_for(kept_and_slot(earlier).1, slot));
         if is_needed && list.len() < LIST_LEN_MAX {
             kept.push(posting);
         }
     }
     postings.clear();
-    kept.shrink_to_fit();
     kept
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::lines::Line;
     use super::*;
 
     #[test]
@@ -306,7 +392,8 @@ mod tests {
             }
         }
         assert!(lists.buckets.len() > 2 * BUCKETS_MIN);
-        let longest = lists.buckets.iter().map(Vec::len).max().unwrap();
+        let len = |&bucket: &List| lists.lines.items(bucket).count();
+        let longest = lists.buckets.iter().map(len).max().unwrap();
         assert!(longest < 3 * BUCKET_LEN, "{longest}");
         for number in 0..20_000 {
             let mut found: Vec<Slot> = lists.list(key(number)).collect();
@@ -343,5 +430,71 @@ mod tests {
         }
         settled.insert(1 << 31, 7, |_| false);
         assert!(settled.list(1 << 31).eq([7]));
+    }
+
+    /// A key of every posting, by a number that tells which posting it is.
+    fn keys(slots: std::ops::Range<Slot>) -> impl Iterator<Item = (PostingKey, Slot)> {
+        slots.map(|slot| (slot.wrapping_mul(0x9e37_79b9), slot))
+    }
+
+    #[test]
+    fn postings_stay_what_they_were_when_they_become_narrower() {
+        let len = (BUCKETS_MANY * BUCKET_LEN) as Slot;
+        let (before, after) = (len - 64, len + 64);
+        let mut lists = PostingLists::default();
+        keys(0..before).for_each(|(key, slot)| lists.append(key, slot));
+        lists.settle(|_, _| false);
+        let wide = lists.packing;
+        keys(before..after).for_each(|(key, slot)| lists.insert(key, slot, |_| false));
+        assert_ne!(lists.packing, wide);
+        assert_eq!(lists.len, after as usize);
+        for (key, slot) in keys(0..after) {
+            assert!(lists.list(key).eq([slot]), "{slot}");
+        }
+    }
+
+    #[test]
+    fn what_is_removed_leaves_room() {
+        let mut lists = PostingLists::default();
+        keys(0..50_000).for_each(|(key, slot)| lists.insert(key, slot, |_| false));
+        let count = lists.lines.count();
+        for first in (0..200_000).step_by(1000) {
+            keys(first..first + 1000).for_each(|(key, slot)| assert!(lists.remove(key, slot)));
+            let added = keys(first + 50_000..first + 51_000);
+            added.for_each(|(key, slot)| lists.insert(key, slot, |_| false));
+        }
+        assert!(lists.lines.count() < count + count / 8, "{count}, {}", lists.lines.count());
+        for (key, slot) in keys(200_000..250_000) {
+            assert!(lists.contains(key, slot), "{slot}");
+        }
+    }
+
+    fn read(lists: &PostingLists, change: impl FnOnce(&mut Reading)) -> Option<PostingLists> {
+        let (buckets, lines) = lists.parts();
+        let mut reading = Reading::new(lists.outline());
+        assert!(reading.needs_more());
+        buckets.chunks(100).for_each(|some| reading.add_buckets(some));
+        for some in lines.chunks(100) {
+            reading.add_lines(&some.iter().map(Line::bytes).collect::<Vec<_>>());
+        }
+        assert!(!reading.needs_more());
+        change(&mut reading);
+        reading.finish()
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let mut lists = PostingLists::default();
+        keys(0..20_000).for_each(|(key, slot)| lists.insert(key, slot, |_| false));
+        let mut found = read(&lists, |_| ()).unwrap();
+        keys(20_000..40_000).for_each(|(key, slot)| found.insert(key, slot, |_| false));
+        assert!(keys(0..40_000).all(|(key, slot)| found.contains(key, slot)));
+        assert_eq!(found.len, 40_000);
+
+        assert!(read(&lists, |reading| reading.buckets.truncate(9)).is_none());
+        assert!(read(&lists, |reading| reading.add_lines(&[[0; LINE_BYTES]])).is_none());
+        let nowhere = List::from_bytes(u32::to_le_bytes(1 << 20));
+        assert!(read(&lists, |reading| reading.buckets[7] = nowhere).is_none());
+        assert!(read(&lists, |reading| reading.outline.free = nowhere).is_none());
     }
 }
