@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::hash::Hash;
 
 use gaoya::minhash::{MinHashIndex, MinHasher, MinHasher32, calculate_minhash_params};
-use newsprint::article::{Article, ArticleId, CollectionName};
 use newsprint::analyser::{Analyser, Submission};
+use newsprint::article::{Article, ArticleId, CollectionName};
 use newsprint::store::{ArticleStore, EmbeddedStore, Pending, Prepared, StoreOptions};
 
 use crate::articles::Articles;

@@ -7,8 +7,6 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread::available_parallelism;
 use std::time::Instant;
 
 use fjall::PersistMode;
@@ -19,6 +17,7 @@ use super::collection::Collection;
 use super::index::{Index, Piece};
 use super::record::{CollectionNumber, number_to_bytes};
 use super::tables::{Tables, sync_folder};
+use super::threads::Pieces;
 use super::{CommitNumber, Core};
 use crate::store::StoreError;
 
@@ -38,8 +37,7 @@ const BYTES_PER_ARTICLE: u64 = 128;
 /// Counted on whenever the pieces, or what has to be in them, change.
 const FORMAT: u32 = 2;
 
-/// So many threads read pieces at most, each of which goes so many ahead.
-const READERS_MAX: usize = 8;
+/// Each thread that reads goes so many pieces ahead.
 const PIECES_AHEAD: usize = 4;
 
 /// What is in a file: pieces one behind the other, then this, then its length and checksum in eight
@@ -158,7 +156,9 @@ impl Checkpoint {
     pub fn index(&self, collection: CollectionNumber) -> Option<Index> {
         let started = Instant::now();
         let pieces = self.collections.get(&collection)?;
-        let index = read(&self.path, pieces, |pieces| {
+        let read = |reader: &mut Reader, number: usize| reader.read(&self.path, pieces[number]);
+        let ahead = Pieces { count: pieces.len(), ahead: PIECES_AHEAD };
+        let index = ahead.in_order(read, |pieces| {
             let mut failed = None;
             let pieces = pieces.map_while(|piece| piece.map_err(|error| failed = Some(error)).ok());
             let index = Index::from_pieces(pieces);
@@ -209,47 +209,24 @@ fn contents(path: &Path) -> io::Result<(Contents, u64)> {
     Ok((postcard::from_bytes(&bytes).map_err(io::Error::other)?, checksum))
 }
 
-/// Reads pieces on all processors, and hands them on in their order.
-fn read<T>(
-    path: &Path,
-    pieces: &[PieceAt],
-    then: impl FnOnce(&mut dyn Iterator<Item = io::Result<Piece>>) -> T,
-) -> T {
-    let readers = available_parallelism().map_or(1, usize::from).min(READERS_MAX);
-    let readers = readers.min(pieces.len()).max(1);
-    std::thread::scope(|scope| {
-        let read: Vec<Receiver<io::Result<Piece>>> = (0..readers)
-            .map(|reader| {
-                let (sender, read) = sync_channel(PIECES_AHEAD);
-                scope.spawn(move || {
-                    let mut file = None;
-                    let mut bytes = Vec::new();
-                    for piece in pieces.iter().skip(reader).step_by(readers) {
-                        // Nobody takes them any more if one of them could not be read.
-                        if sender.send(piece.read(path, &mut file, &mut bytes)).is_err() {
-                            return;
-                        }
-                    }
-                });
-                read
-            })
-            .collect();
-        let mut in_order = (0..pieces.len()).map_while(|number| read[number % readers].recv().ok());
-        then(&mut in_order)
-    })
+/// What a thread that reads pieces keeps from one to the next.
+#[derive(Default)]
+struct Reader {
+    file: Option<File>,
+    bytes: Vec<u8>,
 }
 
-impl PieceAt {
-    fn read(self, path: &Path, file: &mut Option<File>, bytes: &mut Vec<u8>) -> io::Result<Piece> {
-        let file = match file {
+impl Reader {
+    fn read(&mut self, path: &Path, piece: PieceAt) -> io::Result<Piece> {
+        let file = match &mut self.file {
             Some(file) => file,
-            None => file.insert(File::open(path)?),
+            none => none.insert(File::open(path)?),
         };
-        file.seek(SeekFrom::Start(self.offset))?;
-        bytes.resize(self.len as usize, 0);
-        file.read_exact(bytes)?;
-        let piece = if xxh3_64(bytes) == self.checksum { Piece::from_bytes(bytes) } else { None };
-        piece.ok_or_else(damaged)
+        file.seek(SeekFrom::Start(piece.offset))?;
+        self.bytes.resize(piece.len as usize, 0);
+        file.read_exact(&mut self.bytes)?;
+        let is_whole = xxh3_64(&self.bytes) == piece.checksum;
+        is_whole.then(|| Piece::from_bytes(&self.bytes)).flatten().ok_or_else(damaged)
     }
 }
 

@@ -361,7 +361,7 @@ mod tests {
             let mut lists = [List::EMPTY; 5];
             let mut model: [Vec<(u32, Slot)>; 5] = Default::default();
             // Some keys have the same lower bits.
-            let key_of = |key: u32| (key / 2 + (key % 2 << 20)) & ((1 << (8 * key_bytes)) - 1);
+            let key_of = |key: u32| (key / 2 + ((key % 2) << 20)) & ((1 << (8 * key_bytes)) - 1);
             for (list, what, key, slot) in steps {
                 let item = (key_of(key), SLOT_MAX - slot);
                 let (kept, list) = (&mut model[list], &mut lists[list]);

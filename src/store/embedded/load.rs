@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
-use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use fjall::Guard;
@@ -17,14 +15,14 @@ use super::record::{
     seq_key,
 };
 use super::tables::{Tables, next_seq_key};
+use super::threads::Pieces;
 use crate::article::{CollectionName, Timestamp};
 use crate::store::StoreError;
 
 /// While an index is built its progress is told so often.
 const PROGRESS_PERIOD: Duration = Duration::from_secs(2);
 
-/// An index is read by so many threads at most, each of which takes so many submissions at once.
-const LOADERS_MAX: usize = 8;
+/// A thread that reads an index takes so many submissions at once.
 const CHUNK_LEN: usize = 1 << 14;
 
 /// All collections with their indexes, as far as possible by what was written when the store was
@@ -144,36 +142,24 @@ fn build(
         }
         return Ok(index);
     }
-    let loaders = available_parallelism().map_or(1, usize::from).min(LOADERS_MAX).min(chunk_count);
-    std::thread::scope(|scope| -> Result<(), StoreError> {
-        // The loaders take turns, and so their chunks are taken in turns.
-        let chunks: Vec<Receiver<_>> = (0..loaders)
-            .map(|loader| {
-                let (sender, chunks) = std::sync::mpsc::sync_channel(1);
-                // Nobody takes them any more if one of them could not be read.
-                scope.spawn(move || {
-                    (loader..chunk_count).step_by(loaders).try_for_each(|number| {
-                        let start = first + (number * CHUNK_LEN) as Seq;
-                        sender.send(read(tables, collection, start))
-                    })
-                });
-                chunks
-            })
-            .collect();
-        for number in 0..chunk_count {
-            // A loader that is gone has panicked, and so will the scope.
-            let Ok(chunk) = chunks[number % loaders].recv() else { break };
-            for (seq, record) in chunk? {
-                index.append(seq, record.entry, &record.keys);
+    let chunk =
+        |(): &mut (), number: usize| read(tables, collection, first + (number * CHUNK_LEN) as Seq);
+    Pieces { count: chunk_count, ahead: 1 }.in_order(
+        chunk,
+        |chunks| -> Result<(), StoreError> {
+            for chunk in chunks {
+                for (seq, record) in chunk? {
+                    index.append(seq, record.entry, &record.keys);
+                }
+                if told.elapsed() >= PROGRESS_PERIOD {
+                    told = Instant::now();
+                    let articles = index.article_count();
+                    tracing::info!(collection = %collection.name, articles, "building the index");
+                }
             }
-            if told.elapsed() >= PROGRESS_PERIOD {
-                told = Instant::now();
-                let articles = index.article_count();
-                tracing::info!(collection = %collection.name, articles, "building the index");
-            }
-        }
-        Ok(())
-    })?;
+            Ok(())
+        },
+    )?;
     index.settle();
     let (articles, elapsed) = (index.article_count(), started.elapsed());
     tracing::info!(collection = %collection.name, articles, duration_ms = elapsed.as_secs_f64() * 1e3, "index built");

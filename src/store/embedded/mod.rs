@@ -18,6 +18,7 @@ mod postings;
 mod recent;
 pub(super) mod record;
 mod tables;
+mod threads;
 #[cfg(feature = "redis")]
 mod transfer;
 mod upgrade;
