@@ -27,6 +27,11 @@ pub struct List(u32);
 impl List {
     pub const EMPTY: List = List((1 << NEXT_BITS) - 1);
 
+    /// Whether it is empty or begins with one of so many lines.
+    pub fn is_among(self, line_count: usize) -> bool {
+        self == List::EMPTY || (self.0 as usize) < line_count
+    }
+
     pub fn to_bytes(self) -> [u8; 4] {
         self.0.to_le_bytes()
     }
@@ -269,15 +274,10 @@ impl Lines {
     /// more items than fit into it.
     pub fn with_free(self, free: List) -> Option<Self> {
         let lines = Lines { free, ..self };
-        let mut all = lines.pieces.iter().flatten();
-        let is_sound =
-            |line: &Line| line.len() <= lines.layout.items_per_line && lines.is_there(line.next());
-        (lines.is_there(free) && all.all(is_sound)).then_some(lines)
-    }
-
-    /// Whether a list begins here, or is empty.
-    pub fn is_there(&self, list: List) -> bool {
-        list == List::EMPTY || (list.0 as usize) < self.count()
+        let (count, len_max) = (lines.count(), lines.layout.items_per_line);
+        let is_sound = |line: &Line| line.len() <= len_max && line.next().is_among(count);
+        let are_sound = free.is_among(count) && lines.pieces.iter().flatten().all(is_sound);
+        are_sound.then_some(lines)
     }
 
     /// The lines of a list.
@@ -318,10 +318,10 @@ impl Lines {
 
     /// The piece that has room for another line.
     fn place(&mut self) -> &mut Vec<Line> {
-        let is_full = |piece: &Vec<Line>| piece.len() == piece.capacity();
-        if self.pieces.last().is_none_or(is_full) {
-            let len = 1 << (FIRST_PIECE_LOG2 as usize + self.pieces.len());
-            self.pieces.push(Vec::with_capacity(len));
+        let piece_len = |number: usize| 1 << (FIRST_PIECE_LOG2 as usize + number);
+        let is_full = |(number, piece): (usize, &Vec<Line>)| piece.len() == piece_len(number);
+        if self.pieces.iter().enumerate().next_back().is_none_or(is_full) {
+            self.pieces.push(Vec::with_capacity(piece_len(self.pieces.len())));
         }
         let last = self.pieces.len() - 1;
         &mut self.pieces[last]

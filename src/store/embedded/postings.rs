@@ -315,10 +315,11 @@ impl Reading {
     /// `None` if what was read is of no posting lists.
     pub fn finish(self) -> Option<PostingLists> {
         let Reading { outline, buckets, lines } = self;
+        let line_count = lines.count();
         let is_whole = buckets.len() as u64 == outline.bucket_count
             && buckets.len() >= BUCKETS_MIN
-            && lines.count() as u64 == outline.line_count
-            && buckets.iter().all(|&bucket| lines.is_there(bucket));
+            && line_count as u64 == outline.line_count
+            && buckets.iter().all(|&bucket| bucket.is_among(line_count));
         let lines = is_whole.then(|| lines.with_free(outline.free))??;
         let packing = Packing::of(buckets.len());
         Some(PostingLists { packing, buckets, lines, len: outline.len as usize, appended: vec![] })
